@@ -1,0 +1,152 @@
+//! The command line. Every flag can also be given as an environment variable: `PULL_PATROL_` and the flag in capitals,
+//! with `.` and `-` as `_`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::terminal::Colour;
+
+/// Knows whether every registry credential of a Kubernetes cluster works, until when, and who falls over when it stops.
+#[derive(Debug, Parser)]
+#[command(name = "pull-patrol", version, about, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Config file (YAML)
+    #[arg(long = "config.file", env = "PULL_PATROL_CONFIG_FILE", value_name = "FILE", global = true)]
+    pub config_file: Option<PathBuf>,
+    /// Also contact this registry, with issuer `auto` (repeatable)
+    #[arg(long = "registry", env = "PULL_PATROL_REGISTRY", value_name = "HOST", value_delimiter = ',', global = true)]
+    pub registries: Vec<String>,
+    /// Kubeconfig file, instead of the usual places
+    #[arg(long, env = "PULL_PATROL_KUBECONFIG", value_name = "FILE", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of the current one
+    #[arg(long, env = "PULL_PATROL_CONTEXT", value_name = "NAME", global = true)]
+    pub context: Option<String>,
+    /// Least level that is logged to standard error: error, warn, info, debug, trace, or directives per module
+    #[arg(long = "log.level", env = "PULL_PATROL_LOG_LEVEL", value_name = "LEVEL", global = true)]
+    pub log_level: Option<String>,
+    /// Form of the log
+    #[arg(long = "log.format", env = "PULL_PATROL_LOG_FORMAT", default_value = "logfmt", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value` pairs, a line each
+    Logfmt,
+    /// JSON objects, a line each
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: watch, probe, export
+    Serve(ServeArgs),
+    /// One round, then a report and an exit code
+    #[command(after_help = "Exit codes: 0 nothing wrong; 1 a problem of severity warning or worse; 2 could not run \
+                            (usage, unreadable input, no cluster); 3 nothing wrong found, but something could not be \
+                            verified.")]
+    Check(CheckArgs),
+    /// Print the shipped Prometheus alert rules
+    Rules,
+    /// Print the shipped Grafana dashboard
+    Dashboard,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on (repeatable); `:9797` is every address
+    #[arg(
+        long = "web.listen-address",
+        env = "PULL_PATROL_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = ":9797"
+    )]
+    pub listen_addresses: Vec<String>,
+    /// Take objects from this manifest file or folder, re-read on change, instead of from a cluster (repeatable)
+    #[arg(long = "manifests", env = "PULL_PATROL_MANIFESTS", value_name = "PATH", value_delimiter = ',')]
+    pub manifests: Vec<PathBuf>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Kubernetes manifests (YAML or JSON), folders of them, or a Docker config.json; `-` is standard input. Without
+    /// a path: the cluster of the current kubeconfig context
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Only this namespace
+    #[arg(short = 'n', long, env = "PULL_PATROL_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Form of the report
+    #[arg(short = 'o', long, env = "PULL_PATROL_OUTPUT", default_value = "table")]
+    pub output: OutputFormat,
+    /// Decode and lint only; ask nobody
+    #[arg(long, env = "PULL_PATROL_OFFLINE")]
+    pub offline: bool,
+    /// When to colour the table
+    #[arg(long, env = "PULL_PATROL_COLOR", default_value = "auto")]
+    pub color: Colour,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For a person
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        let command = Cli::command();
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        for argument in commands.flat_map(clap::Command::get_arguments) {
+            let (Some(long), true) = (argument.get_long(), !matches!(argument.get_id().as_str(), "help" | "version"))
+            else {
+                continue;
+            };
+            let expected = format!("PULL_PATROL_{}", long.to_uppercase().replace(['.', '-'], "_"));
+            let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+            assert_eq!(variable.as_deref(), Some(expected.as_str()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn common_flags_stand_before_or_behind_the_command() {
+        for line in ["pull-patrol --registry a --registry b check -", "pull-patrol check --registry a,b -"] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert_eq!(cli.common.registries, ["a", "b"], "{line}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The inventory: every object of the scope, and how complete it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::objects::{ObjectRef, Pod, PullSecret, ServiceAccount};
+
+/// Where the objects come from: decides what a reference to an absent Secret proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// Manifest files: Secrets are often made elsewhere, so an absent one proves nothing.
+    #[default]
+    Files,
+    /// A live cluster: an absent Secret is a broken reference.
+    Cluster,
+}
+
+/// A kind of object that is watched. Its name is the value of the label `resource`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// Pull Secrets of both types.
+    Secrets,
+    /// Pods.
+    Pods,
+    /// `ServiceAccounts`.
+    ServiceAccounts,
+}
+
+impl Resource {
+    /// All of them, in a stable order.
+    pub const ALL: [Self; 3] = [Self::Secrets, Self::Pods, Self::ServiceAccounts];
+
+    /// The plural, as RBAC rules write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::Pods => "pods",
+            Self::ServiceAccounts => "serviceaccounts",
+        }
+    }
+}
+
+/// A rule that RBAC denies us.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MissingPermission {
+    /// The resource.
+    pub resource: Resource,
+    /// `list` or `watch`.
+    pub verb: &'static str,
+    /// The namespace, or empty for cluster-wide.
+    pub scope: Arc<str>,
+}
+
+/// An object or a file that could not be read, for the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// File name as given, or `cluster`.
+    pub source: String,
+    /// Zero-based position of the document in its file (an item of a `List` counts on), if it has one.
+    pub index: Option<usize>,
+    /// Kind of the object, if it could be told.
+    pub kind: Option<String>,
+    /// `namespace/name` of the object, if it could be told.
+    pub name: Option<String>,
+    /// What is wrong, without any value of a Secret.
+    pub message: String,
+    /// Whether the input could not be parsed at all (exit code 2) or is of the wrong shape (exit code 1).
+    #[serde(skip)]
+    pub unparsable: bool,
+}
+
+/// Everything that is known to exist.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Where the objects come from.
+    pub origin: Origin,
+    /// Secrets that are, or look like, pull Secrets.
+    pub secrets: BTreeMap<ObjectRef, Arc<PullSecret>>,
+    /// Pods that have not finished.
+    pub pods: BTreeMap<ObjectRef, Arc<Pod>>,
+    /// `ServiceAccounts`.
+    pub service_accounts: BTreeMap<ObjectRef, Arc<ServiceAccount>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Resources whose first full list has arrived (or was refused, which is as complete as it gets).
+    pub synced: BTreeSet<Resource>,
+    /// What RBAC denies.
+    pub missing_permissions: BTreeSet<MissingPermission>,
+}
+
+impl Inventory {
+    /// Whether every resource has been listed once: what `/readyz` tells.
+    pub fn is_complete(&self) -> bool {
+        Resource::ALL.iter().all(|resource| self.synced.contains(resource))
+    }
+}
+
+/// The inventory as tasks share it: one writer per source, readers that are woken at a change.
+#[derive(Clone, Debug)]
+pub struct SharedInventory {
+    sender: watch::Sender<Inventory>,
+}
+
+impl SharedInventory {
+    /// Share an inventory.
+    pub fn new(inventory: Inventory) -> Self {
+        Self { sender: watch::Sender::new(inventory) }
+    }
+
+    /// Change it; readers are woken when `change` says that something changed.
+    pub fn update(&self, change: impl FnOnce(&mut Inventory) -> bool) {
+        self.sender.send_if_modified(change);
+    }
+
+    /// Look at it. Hold the closure short: writers wait.
+    pub fn read<T>(&self, look: impl FnOnce(&Inventory) -> T) -> T {
+        look(&self.sender.borrow())
+    }
+
+    /// A receiver whose `changed()` wakes at each change.
+    pub fn subscribe(&self) -> watch::Receiver<Inventory> {
+        self.sender.subscribe()
+    }
+}

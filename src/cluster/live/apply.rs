@@ -1,0 +1,196 @@
+//! The one writer of the inventory: takes the changes of all slices and applies all that wait in one update.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::decode::{Item, Object};
+use super::follow::{Change, Listed, What};
+use super::slice::{Kind, Slice};
+use crate::cluster::wire::Interner;
+use crate::cluster::{Inventory, MissingPermission, ObjectRef, Problem, Resource, SharedInventory};
+
+/// Most changes of one update: readers wait while it is applied.
+const BATCH: usize = 1024;
+
+/// Apply changes until there is nobody left to send any.
+pub(super) async fn apply(
+    mut pending: mpsc::Receiver<Change>,
+    shared: &SharedInventory,
+    slices: &[Slice],
+    interner: &Interner,
+) {
+    let mut ledger = Ledger::new(slices);
+    let mut batch = Vec::new();
+    while pending.recv_many(&mut batch, BATCH).await > 0 {
+        let listed = batch.iter().any(|change| matches!(change.what, What::Listed(_)));
+        shared.update(|inventory| {
+            // No short circuit: every change must be applied.
+            batch.drain(..).fold(false, |changed, change| ledger.apply(inventory, change) | changed)
+        });
+        if listed {
+            interner.sweep();
+        }
+    }
+}
+
+/// What is known of each slice beyond its objects.
+pub(super) struct Ledger<'a> {
+    slices: &'a [Slice],
+    state: Vec<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The first list is complete, or was refused.
+    synced: bool,
+    denied: BTreeSet<&'static str>,
+    problems: BTreeMap<ObjectRef, Problem>,
+    /// Problems with objects that do not even tell their name.
+    nameless: Vec<Problem>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(slices: &'a [Slice]) -> Self {
+        Self { slices, state: slices.iter().map(|_| State::default()).collect() }
+    }
+
+    /// Apply one change; tells whether anything differs.
+    pub(super) fn apply(&mut self, inventory: &mut Inventory, change: Change) -> bool {
+        let Change { slice: index, what } = change;
+        let slices = self.slices;
+        let (slice, state) = (&slices[index], &mut self.state[index]);
+        match what {
+            What::Listed(listed) => {
+                state.synced = true;
+                let problems = std::mem::take(&mut state.problems);
+                let nameless = std::mem::take(&mut state.nameless);
+                let changed = state.list(slice, inventory, listed);
+                let told = state.problems != problems || state.nameless != nameless;
+                if told {
+                    self.tell_problems(inventory);
+                }
+                changed | told | self.tell_access(inventory)
+            }
+            What::Changed(Item::Object(object)) => {
+                let mended = state.problems.remove(object.at()).is_some();
+                if mended {
+                    self.tell_problems(inventory);
+                }
+                insert(inventory, object) | mended
+            }
+            What::Changed(Item::Nothing(at)) | What::Deleted(at) => {
+                let mended = state.problems.remove(&at).is_some();
+                if mended {
+                    self.tell_problems(inventory);
+                }
+                remove(slice, inventory, &at) | mended
+            }
+            What::Changed(Item::Bad(at, problem)) => {
+                let removed = at.as_ref().is_some_and(|at| remove(slice, inventory, at));
+                removed | self.note(index, at, problem, inventory)
+            }
+            What::Denied(verb) => {
+                state.denied.insert(verb);
+                // A refusal is as complete as it gets.
+                state.synced = true;
+                self.tell_access(inventory)
+            }
+            What::Granted(verb) => state.denied.remove(verb) && self.tell_access(inventory),
+        }
+    }
+
+    fn note(&mut self, index: usize, at: Option<ObjectRef>, problem: Problem, inventory: &mut Inventory) -> bool {
+        let state = &mut self.state[index];
+        let told = match at {
+            Some(at) => state.problems.insert(at, problem.clone()) != Some(problem),
+            None if state.nameless.contains(&problem) => false,
+            None => {
+                state.nameless.push(problem);
+                true
+            }
+        };
+        if told {
+            self.tell_problems(inventory);
+        }
+        told
+    }
+
+    fn tell_problems(&self, inventory: &mut Inventory) {
+        let all = self.state.iter().flat_map(|state| state.problems.values().chain(&state.nameless));
+        inventory.problems = all.cloned().collect();
+    }
+
+    fn tell_access(&self, inventory: &mut Inventory) -> bool {
+        let slices = || self.slices.iter().zip(&self.state);
+        let missing: BTreeSet<_> = slices()
+            .flat_map(|(slice, state)| {
+                state.denied.iter().map(|verb| MissingPermission {
+                    resource: slice.resource(),
+                    verb,
+                    scope: slice.scope(),
+                })
+            })
+            .collect();
+        let synced: BTreeSet<_> = Resource::ALL
+            .into_iter()
+            .filter(|resource| {
+                slices().filter(|(slice, _)| slice.resource() == *resource).all(|(_, state)| state.synced)
+            })
+            .collect();
+        let changed = inventory.missing_permissions != missing || inventory.synced != synced;
+        inventory.missing_permissions = missing;
+        inventory.synced = synced;
+        changed
+    }
+}
+
+impl State {
+    fn list(&mut self, slice: &Slice, inventory: &mut Inventory, listed: Listed) -> bool {
+        for (at, problem) in listed.problems {
+            match at {
+                Some(at) => drop(self.problems.insert(at, problem)),
+                None if self.nameless.contains(&problem) => {}
+                None => self.nameless.push(problem),
+            }
+        }
+        let seen: BTreeSet<ObjectRef> = listed.objects.iter().map(|object| object.at().clone()).collect();
+        let before = inventory.secrets.len() + inventory.pods.len() + inventory.service_accounts.len();
+        match slice.kind {
+            Kind::Secrets(_) => {
+                inventory.secrets.retain(|at, secret| !slice.covers_secret(secret) || seen.contains(at));
+            }
+            Kind::Pods => inventory.pods.retain(|at, _| !slice.covers(at) || seen.contains(at)),
+            Kind::ServiceAccounts => {
+                inventory.service_accounts.retain(|at, _| !slice.covers(at) || seen.contains(at));
+            }
+        }
+        let gone = before != inventory.secrets.len() + inventory.pods.len() + inventory.service_accounts.len();
+        listed.objects.into_iter().fold(gone, |changed, object| insert(inventory, object) | changed)
+    }
+}
+
+fn insert(inventory: &mut Inventory, object: Object) -> bool {
+    fn put<T>(objects: &mut BTreeMap<ObjectRef, Arc<T>>, at: &ObjectRef, object: &Arc<T>) -> bool {
+        let old = objects.insert(at.clone(), Arc::clone(object));
+        old.is_none_or(|old| !Arc::ptr_eq(&old, object))
+    }
+    match object.or_known(inventory) {
+        Object::Secret(secret) => put(&mut inventory.secrets, &secret.at, &secret),
+        Object::Pod(pod) => put(&mut inventory.pods, &pod.at, &pod),
+        Object::ServiceAccount(account) => put(&mut inventory.service_accounts, &account.at, &account),
+    }
+}
+
+fn remove(slice: &Slice, inventory: &mut Inventory, at: &ObjectRef) -> bool {
+    match slice.kind {
+        // The name may be in the hands of a Secret of the other type by now, which is another slice's.
+        Kind::Secrets(_) => {
+            let ours = inventory.secrets.get(at).is_some_and(|secret| slice.covers_secret(secret));
+            ours && inventory.secrets.remove(at).is_some()
+        }
+        Kind::Pods => inventory.pods.remove(at).is_some(),
+        Kind::ServiceAccounts => inventory.service_accounts.remove(at).is_some(),
+    }
+}

@@ -1,0 +1,209 @@
+//! Following one slice: list, then watch, and list again whenever the thread is lost.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use kube::runtime::watcher::DefaultBackoff;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::WatchObserver;
+use super::decode::{self, Item, Object};
+use super::request::{self, Failure, Reason, Watch};
+use super::slice::{Kind, Slice};
+use crate::cluster::wire::Interner;
+use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory};
+
+/// How often what RBAC denies is tried again.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// A watch that ends sooner than this, and has told nothing, is a failure: without a pause it would spin.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+/// Most objects of a page. Secrets can hold 1 MiB each, so their pages are smaller.
+const PAGE_SIZE: u32 = 500;
+const SECRET_PAGE_SIZE: u32 = 250;
+/// A page longer than this halves the size of the next.
+const LONG_PAGE_BYTES: usize = 8 * 1024 * 1024;
+const SMALLEST_PAGE: u32 = 10;
+
+/// What all slices share.
+pub(super) struct Context<'a, M> {
+    pub(super) client: kube::Client,
+    pub(super) scope: &'a Scope,
+    pub(super) shared: &'a SharedInventory,
+    pub(super) interner: &'a Interner,
+    pub(super) metrics: &'a M,
+    pub(super) changes: mpsc::Sender<Change>,
+}
+
+/// A change that one slice brings. `slice` is its position among the slices.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) slice: usize,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// A complete list: what belongs to the slice and is not in it is gone.
+    Listed(Listed),
+    /// An object is new or has changed.
+    Changed(Item),
+    /// An object is gone.
+    Deleted(ObjectRef),
+    /// RBAC denies a verb.
+    Denied(&'static str),
+    /// RBAC grants a verb.
+    Granted(&'static str),
+}
+
+/// A complete list of a slice.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) objects: Vec<Object>,
+    pub(super) problems: Vec<(Option<ObjectRef>, Problem)>,
+    /// Where a watch goes on.
+    pub(super) version: String,
+}
+
+/// Follow a slice for ever.
+pub(super) async fn follow<M: WatchObserver>(context: &Context<'_, M>, index: usize, slice: &Slice) -> Infallible {
+    let follower = Follower { context, index, slice, told: AtomicU8::new(0) };
+    let mut backoff = DefaultBackoff::default();
+    loop {
+        let mut version = match list(&context.client, slice, context.scope, context.interner, Some(context.shared))
+            .await
+        {
+            Ok(mut listed) => {
+                let version = std::mem::take(&mut listed.version);
+                debug!(resource = slice.resource().as_str(), scope = %slice.scope(), objects = listed.objects.len(), "listed");
+                follower.send(What::Granted("list")).await;
+                follower.send(What::Listed(listed)).await;
+                version
+            }
+            Err(failure) => {
+                follower.failed("list", &failure, &mut backoff).await;
+                continue;
+            }
+        };
+        loop {
+            let Err(failure) = follower.watch(&mut version).await else { continue };
+            follower.failed("watch", &failure, &mut backoff).await;
+            // A broken connection is taken up where it broke; anything else casts doubt on what was seen.
+            if failure.reason != Reason::Transport {
+                break;
+            }
+        }
+    }
+}
+
+struct Follower<'a, M> {
+    context: &'a Context<'a, M>,
+    index: usize,
+    slice: &'a Slice,
+    /// Consecutive failures that were told, so that a long outage does not fill the log.
+    told: AtomicU8,
+}
+
+impl<M: WatchObserver> Follower<'_, M> {
+    async fn send(&self, what: What) {
+        // The receiver lives as long as this future does: both are parts of one.
+        let _ = self.context.changes.send(Change { slice: self.index, what }).await;
+    }
+
+    /// Watch until the watch ends, in peace or not.
+    async fn watch(&self, version: &mut String) -> Result<(), Failure> {
+        let opened = Instant::now();
+        let mut watch = Watch::open(&self.context.client, self.slice, version).await?;
+        self.send(What::Granted("watch")).await;
+        let mut silent = true;
+        while let Some(event) = watch.next().await? {
+            silent = false;
+            if self.told.swap(0, Ordering::Relaxed) > 0 {
+                info!(resource = self.slice.resource().as_str(), scope = %self.slice.scope(), "watching again");
+            }
+            let (what, seen) = match &*event.kind {
+                "ADDED" | "MODIFIED" => {
+                    let (item, seen) =
+                        decode::item(self.slice, event.object, self.context.scope, self.context.interner);
+                    (Some(What::Changed(item)), seen)
+                }
+                "DELETED" => {
+                    let (at, seen) = decode::deleted(self.slice, event.object, self.context.interner)
+                        .ok_or_else(|| Failure::new(Reason::Decode, "a watch told of a deletion without a name"))?;
+                    (Some(What::Deleted(at)), seen)
+                }
+                "BOOKMARK" => (None, decode::version(event.object)),
+                // A kind of event that we do not know can change what we hold, so everything is listed anew.
+                _ => return Err(Failure::new(Reason::Decode, "a watch told of an unknown kind of event")),
+            };
+            if let Some(what) = what {
+                self.send(what).await;
+            }
+            if !seen.is_empty() {
+                *version = seen;
+            }
+        }
+        if silent && opened.elapsed() < SHORTEST_WATCH {
+            return Err(Failure::new(Reason::Transport, "the API server ended a watch as soon as it was open"));
+        }
+        Ok(())
+    }
+
+    /// Tell of a failure and wait for as long as it takes.
+    async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) {
+        let (resource, reason) = (self.slice.resource(), failure.reason.as_str());
+        self.context.metrics.error(resource, reason);
+        let mut pause = backoff.next().unwrap_or(FORBIDDEN_PAUSE).max(failure.retry_after.unwrap_or_default());
+        if failure.reason == Reason::Forbidden {
+            pause = FORBIDDEN_PAUSE;
+            self.send(What::Denied(verb)).await;
+        }
+        let (resource, scope) = (resource.as_str(), self.slice.scope());
+        if self.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |told| Some(told.saturating_add(1))) == Ok(0) {
+            warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again");
+        } else {
+            debug!(resource, %scope, verb, reason, ?pause, error = %failure, "still cannot {verb} {resource}");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// List a slice page by page. With `known`, objects that have not changed are the very ones that the inventory holds, so
+/// that a list does not double the memory.
+pub(super) async fn list(
+    client: &kube::Client,
+    slice: &Slice,
+    scope: &Scope,
+    interner: &Interner,
+    known: Option<&SharedInventory>,
+) -> Result<Listed, Failure> {
+    let mut listed = Listed::default();
+    let mut limit = if matches!(slice.kind, Kind::Secrets(_)) { SECRET_PAGE_SIZE } else { PAGE_SIZE };
+    let mut continue_token = None;
+    loop {
+        let text = request::page(client, slice, limit, continue_token).await?;
+        let page = text.parse()?;
+        let start = listed.objects.len();
+        for json in &page.items {
+            match decode::item(slice, json, scope, interner).0 {
+                Item::Object(object) => listed.objects.push(object),
+                Item::Nothing(_) => {}
+                Item::Bad(at, problem) => listed.problems.push((at, problem)),
+            }
+        }
+        if let Some(known) = known {
+            let fresh = listed.objects.split_off(start);
+            known.read(|inventory| listed.objects.extend(fresh.into_iter().map(|object| object.or_known(inventory))));
+        }
+        if page.metadata.continue_token.is_empty() {
+            listed.version = page.metadata.resource_version.to_string();
+            return Ok(listed);
+        }
+        continue_token = Some(page.metadata.continue_token.to_string());
+        if text.len() > LONG_PAGE_BYTES {
+            limit = (limit / 2).max(SMALLEST_PAGE);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One page of a list, one watch, and what can go wrong with either.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use http::header::{ACCEPT_ENCODING, HeaderValue};
+use kube::core::request::Request;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
+
+use super::slice::{Slice, WATCH_SECONDS};
+use crate::cluster::wire::{Text, nullable};
+
+/// Every reason for which a list or a watch fails, as metrics label it.
+pub const WATCH_ERROR_REASONS: [&str; 5] = ["forbidden", "expired", "api", "transport", "decode"];
+
+/// How long a page of a list may take, from the request to the last byte.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the API server may take to open a watch.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// A watch that is silent for this long past its own end is dead.
+const WATCH_MARGIN: Duration = Duration::from_secs(5);
+/// The longest page that is read. An object is at most some 1.5 MiB in etcd.
+const MAX_PAGE_BYTES: u64 = 512 * 1024 * 1024;
+/// The longest event that is read.
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a list or a watch failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    /// HTTP status, where the API server answered.
+    pub(super) code: Option<u16>,
+    /// The server's own word on when to come back.
+    pub(super) retry_after: Option<Duration>,
+    text: String,
+}
+
+/// The kinds of failure, one for each of [`WATCH_ERROR_REASONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// 403: RBAC denies it.
+    Forbidden,
+    /// 410: the version to go on from is gone, so everything is listed anew.
+    Expired,
+    /// Any other answer of the API server.
+    Api,
+    /// No answer: the connection failed, broke or timed out.
+    Transport,
+    /// An answer that is not what an API server says.
+    Decode,
+}
+
+impl Reason {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Expired => "expired",
+            Self::Api => "api",
+            Self::Transport => "transport",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, code: None, retry_after: None, text: text.into() }
+    }
+
+    fn of_status(status: &kube::core::Status) -> Self {
+        let reason = match status.code {
+            403 => Reason::Forbidden,
+            410 => Reason::Expired,
+            _ => Reason::Api,
+        };
+        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        // Messages of the API server are not ours to trust with their length: a proxy can put a page of HTML here.
+        let message: String = status.message.chars().take(300).collect();
+        Self {
+            reason,
+            code: Some(status.code),
+            retry_after: (seconds > 0).then(|| Duration::from_secs(u64::from(seconds))),
+            text: format!("the API server answered {}: {message}", status.code),
+        }
+    }
+
+    fn of_client(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => Self::new(Reason::Api, chain(error)),
+            error => Self::new(Reason::Transport, chain(error)),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many wrappers repeat their cause.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The text of one page.
+pub(super) struct PageText(Zeroizing<Vec<u8>>);
+
+/// One page, borrowing from its text.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<'a> {
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    pub(super) metadata: PageMeta<'a>,
+    #[serde(borrow, default, deserialize_with = "raw_items")]
+    pub(super) items: Vec<&'a RawValue>,
+}
+
+/// `metadata` of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PageMeta<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) resource_version: Text<'a>,
+    #[serde(borrow, rename = "continue", deserialize_with = "nullable")]
+    pub(super) continue_token: Text<'a>,
+}
+
+fn raw_items<'de: 'a, 'a, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
+    Ok(Option::<Vec<&'de RawValue>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl PageText {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn parse(&self) -> Result<Page<'_>, Failure> {
+        // The message of the error could quote the page.
+        let page: Page<'_> = serde_json::from_slice(&self.0)
+            .map_err(|_| Failure::new(Reason::Decode, "the API server's answer to a list is not a list in JSON"))?;
+        if page.metadata.resource_version.is_empty() && page.metadata.continue_token.is_empty() {
+            return Err(Failure::new(Reason::Decode, "the API server's list has no resourceVersion to watch from"));
+        }
+        Ok(page)
+    }
+}
+
+/// Fetch one page of a list.
+pub(super) async fn page(
+    client: &kube::Client,
+    slice: &Slice,
+    limit: u32,
+    continue_token: Option<String>,
+) -> Result<PageText, Failure> {
+    let request = Request::new(&*slice.path)
+        .list(&slice.list_params(limit, continue_token))
+        .map_err(|error| Failure::new(Reason::Api, chain(&error)))?;
+    let fetch = async {
+        let body = client.request_stream(request).await.map_err(|error| Failure::of_client(&error))?;
+        let mut text = Zeroizing::new(Vec::new());
+        let mut body = std::pin::pin!(body.take(MAX_PAGE_BYTES));
+        body.read_to_end(&mut text).await.map_err(|error| Failure::new(Reason::Transport, chain(&error)))?;
+        if text.len() as u64 >= MAX_PAGE_BYTES {
+            return Err(Failure::new(Reason::Decode, "a page of a list is longer than 512 MiB"));
+        }
+        Ok(PageText(text))
+    };
+    timeout(PAGE_TIMEOUT, fetch).await.unwrap_or_else(|_| {
+        Err(Failure::new(Reason::Transport, format!("a page of a list took more than {} s", PAGE_TIMEOUT.as_secs())))
+    })
+}
+
+/// A watch that is open.
+pub(super) struct Watch {
+    body: Pin<Box<dyn AsyncBufRead + Send>>,
+    line: Zeroizing<Vec<u8>>,
+    deadline: Instant,
+}
+
+/// One event, borrowing from its line.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) object: &'a RawValue,
+}
+
+impl Watch {
+    /// Open a watch that goes on from a version.
+    pub(super) async fn open(client: &kube::Client, slice: &Slice, version: &str) -> Result<Self, Failure> {
+        let mut request = Request::new(&*slice.path)
+            .watch(&slice.watch_params(), version)
+            .map_err(|error| Failure::new(Reason::Api, chain(&error)))?;
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let body = timeout(OPEN_TIMEOUT, client.request_stream(request))
+            .await
+            .map_err(|_| Failure::new(Reason::Transport, "the API server did not open a watch in time"))?
+            .map_err(|error| Failure::of_client(&error))?;
+        let lifetime = Duration::from_secs(u64::from(WATCH_SECONDS)) + WATCH_MARGIN;
+        Ok(Self { body: Box::pin(body), line: Zeroizing::new(Vec::new()), deadline: Instant::now() + lifetime })
+    }
+
+    /// The next event; `None` when the watch has ended in peace.
+    pub(super) async fn next(&mut self) -> Result<Option<Event<'_>>, Failure> {
+        loop {
+            self.line.clear();
+            let whole = match timeout_at(self.deadline, read_line(&mut self.body, &mut self.line)).await {
+                Ok(read) => read?,
+                // The server's own end never arrived: the connection is dead, and the next request will find out more.
+                Err(_) => return Ok(None),
+            };
+            // A line that the end of the connection has cut is not an event; it will be sent again.
+            if !whole {
+                return Ok(None);
+            }
+            if !self.line.iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
+        }
+        let event = serde_json::from_slice::<Event<'_>>(&self.line);
+        let event = event.map_err(|_| Failure::new(Reason::Decode, "an event of a watch is not one in JSON"))?;
+        if &*event.kind == "ERROR" {
+            let status = serde_json::from_str::<kube::core::Status>(event.object.get());
+            return Err(status.map_or_else(
+                |_| Failure::new(Reason::Decode, "a watch told of an error that is not a Status"),
+                |status| Failure::of_status(&status),
+            ));
+        }
+        Ok(Some(event))
+    }
+}
+
+/// Read up to the end of a line; tells whether there was one.
+async fn read_line(body: &mut Pin<Box<dyn AsyncBufRead + Send>>, line: &mut Vec<u8>) -> Result<bool, Failure> {
+    loop {
+        let chunk = body.fill_buf().await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Failure::new(Reason::Transport, "the connection of a watch broke"),
+            _ => Failure::new(Reason::Transport, chain(&error)),
+        })?;
+        if chunk.is_empty() {
+            return Ok(false);
+        }
+        let (taken, ended) = match chunk.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (chunk.len(), false),
+        };
+        if line.len() + taken > MAX_LINE_BYTES {
+            return Err(Failure::new(Reason::Decode, "an event of a watch is longer than 16 MiB"));
+        }
+        line.extend_from_slice(&chunk[..taken]);
+        body.as_mut().consume_unpin(taken);
+        if ended {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is listed and watched on its own: a kind of object, all of it or in one namespace.
+
+use std::sync::Arc;
+
+use kube::api::{ListParams, WatchParams};
+
+use crate::cluster::{DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope};
+
+/// The API server ends a watch after this long; it is started again where it stood.
+pub(super) const WATCH_SECONDS: u32 = 290;
+/// How many excluded namespaces the server is told to leave out; the rest is left out here. A URL must not grow without
+/// bound.
+const MAX_EXCLUDED_FIELDS: usize = 20;
+
+/// A kind of object that has a list of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Secrets of one type. Field selectors know no "or", so each type has a list of its own.
+    Secrets(&'static str),
+    /// Pods that have not finished.
+    Pods,
+    /// `ServiceAccounts`.
+    ServiceAccounts,
+}
+
+/// One list and watch.
+#[derive(Clone, Debug)]
+pub(super) struct Slice {
+    pub(super) kind: Kind,
+    /// One namespace, or all that the scope admits.
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) path: String,
+    fields: Option<String>,
+    labels: Option<String>,
+}
+
+/// All slices of a scope. Where it lists namespaces, each is asked on its own, which needs Roles only.
+pub(super) fn slices(scope: &Scope) -> Vec<Slice> {
+    let namespaces: Vec<Option<Arc<str>>> = match scope.namespaces() {
+        Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
+        None => vec![None],
+    };
+    let kinds =
+        [Kind::Secrets(DOCKERCONFIGJSON_TYPE), Kind::Secrets(DOCKERCFG_TYPE), Kind::ServiceAccounts, Kind::Pods];
+    namespaces.into_iter().flat_map(|namespace| kinds.map(|kind| Slice::new(kind, namespace.clone(), scope))).collect()
+}
+
+impl Slice {
+    fn new(kind: Kind, namespace: Option<Arc<str>>, scope: &Scope) -> Self {
+        let resource = kind.resource().as_str();
+        let path = match &namespace {
+            Some(namespace) => format!("/api/v1/namespaces/{namespace}/{resource}"),
+            None => format!("/api/v1/{resource}"),
+        };
+        let mut fields: Vec<String> = match kind {
+            Kind::Secrets(secret_type) => vec![format!("type={secret_type}")],
+            Kind::Pods => vec!["status.phase!=Succeeded".to_owned(), "status.phase!=Failed".to_owned()],
+            Kind::ServiceAccounts => Vec::new(),
+        };
+        if namespace.is_none() {
+            let excluded = scope.excluded().iter().take(MAX_EXCLUDED_FIELDS);
+            fields.extend(excluded.map(|name| format!("metadata.namespace!={name}")));
+        }
+        let labels = match kind {
+            Kind::Secrets(_) => Some(scope.secret_selector().as_str().to_owned()).filter(|text| !text.is_empty()),
+            _ => None,
+        };
+        let fields = (!fields.is_empty()).then(|| fields.join(","));
+        Self { kind, namespace, path, fields, labels }
+    }
+
+    pub(super) fn resource(&self) -> Resource {
+        self.kind.resource()
+    }
+
+    /// The namespace as `missing_permissions` tells it: empty for all.
+    pub(super) fn scope(&self) -> Arc<str> {
+        self.namespace.clone().unwrap_or_else(|| Arc::from(""))
+    }
+
+    pub(super) fn list_params(&self, limit: u32, continue_token: Option<String>) -> ListParams {
+        ListParams {
+            field_selector: self.fields.clone(),
+            label_selector: self.labels.clone(),
+            limit: Some(limit),
+            continue_token,
+            ..ListParams::default()
+        }
+    }
+
+    pub(super) fn watch_params(&self) -> WatchParams {
+        WatchParams {
+            field_selector: self.fields.clone(),
+            label_selector: self.labels.clone(),
+            timeout: Some(WATCH_SECONDS),
+            bookmarks: true,
+            send_initial_events: false,
+        }
+    }
+
+    /// Whether an object at this place belongs to this slice.
+    pub(super) fn covers(&self, at: &ObjectRef) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| *namespace == at.namespace)
+    }
+
+    /// Whether a Secret belongs to this slice: a name can change hands between the types.
+    pub(super) fn covers_secret(&self, secret: &PullSecret) -> bool {
+        matches!(self.kind, Kind::Secrets(secret_type) if *secret.secret_type == *secret_type)
+            && self.covers(&secret.at)
+    }
+}
+
+impl Kind {
+    pub(super) fn resource(self) -> Resource {
+        match self {
+            Self::Secrets(_) => Resource::Secrets,
+            Self::Pods => Resource::Pods,
+            Self::ServiceAccounts => Resource::ServiceAccounts,
+        }
+    }
+
+    /// The Kubernetes kind, for problems.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Secrets(_) => "Secret",
+            Self::Pods => "Pod",
+            Self::ServiceAccounts => "ServiceAccount",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ScopeConfig;
+
+    fn scope(namespaces: &[&str], excluded: &[&str]) -> Scope {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let config = ScopeConfig {
+            namespaces: names(namespaces),
+            exclude_namespaces: names(excluded),
+            ..ScopeConfig::default()
+        };
+        Scope::new(&config, &[]).unwrap()
+    }
+
+    #[test]
+    fn the_whole_cluster_is_four_lists() {
+        let slices = slices(&scope(&[], &["kube-system", "x"]));
+        let told: Vec<_> = slices
+            .iter()
+            .map(|slice| (&*slice.path, slice.fields.as_deref().unwrap(), slice.labels.as_deref().unwrap_or("")))
+            .collect();
+        let excluded = "metadata.namespace!=kube-system,metadata.namespace!=x";
+        assert_eq!(
+            told,
+            [
+                ("/api/v1/secrets", &*format!("type=kubernetes.io/dockerconfigjson,{excluded}"), "!runner-pod"),
+                ("/api/v1/secrets", &*format!("type=kubernetes.io/dockercfg,{excluded}"), "!runner-pod"),
+                ("/api/v1/serviceaccounts", excluded, ""),
+                ("/api/v1/pods", &*format!("status.phase!=Succeeded,status.phase!=Failed,{excluded}"), ""),
+            ]
+        );
+    }
+
+    #[test]
+    fn listed_namespaces_are_asked_one_by_one() {
+        let slices = slices(&scope(&["a", "b"], &[]));
+        assert_eq!(slices.len(), 8);
+        assert!(slices.iter().all(|slice| slice.path.starts_with("/api/v1/namespaces/")));
+        assert!(slices[0].covers(&ObjectRef::new("a", "x")) && !slices[0].covers(&ObjectRef::new("b", "x")));
+    }
+}

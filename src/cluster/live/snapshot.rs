@@ -1,0 +1,88 @@
+//! One look at a cluster, for a command that runs once.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::{sleep, timeout};
+
+use super::apply::Ledger;
+use super::follow::{self, Change, Listed, What};
+use super::request::{Failure, Reason};
+use super::slice::{Slice, slices};
+use crate::cluster::wire::Interner;
+use crate::cluster::{Inventory, Origin, Scope};
+
+/// Bound on the whole look.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Pauses before a list is tried again.
+const RETRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+/// A person waits: the server's word on when to come back is followed up to here.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The cluster could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The API server did not accept who we are.
+    #[error(
+        "the API server does not accept the credentials of this kubeconfig context (401); log in again, or choose another context with --context"
+    )]
+    Unauthenticated,
+    /// The API server did not answer, or not as one.
+    #[error(
+        "cannot list {resource} of the cluster; check with `kubectl get {resource}` that the API server of this context answers"
+    )]
+    Failed {
+        /// What was to be listed.
+        resource: &'static str,
+        /// What went wrong.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It took too long.
+    #[error("the cluster could not be listed within {} s; name the namespaces that matter with -n", SNAPSHOT_TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+/// List everything of the scope once. What RBAC denies stands in `missing_permissions`.
+pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<Inventory, SnapshotError> {
+    let slices = slices(scope);
+    let interner = Interner::default();
+    let lists = join_all(slices.iter().map(|slice| list(client, slice, scope, &interner)));
+    let lists = timeout(SNAPSHOT_TIMEOUT, lists).await.map_err(|_| SnapshotError::TimedOut)?;
+    let mut inventory = Inventory { origin: Origin::Cluster, ..Inventory::default() };
+    let mut ledger = Ledger::new(&slices);
+    for (index, listed) in lists.into_iter().enumerate() {
+        let what = match listed {
+            Ok(listed) => What::Listed(listed),
+            Err(failure) if failure.reason == Reason::Forbidden => What::Denied("list"),
+            Err(failure) if failure.code == Some(401) => return Err(SnapshotError::Unauthenticated),
+            Err(failure) => {
+                let resource = slices[index].resource().as_str();
+                return Err(SnapshotError::Failed { resource, cause: Box::new(failure) });
+            }
+        };
+        ledger.apply(&mut inventory, Change { slice: index, what });
+    }
+    Ok(inventory)
+}
+
+async fn list(client: &kube::Client, slice: &Slice, scope: &Scope, interner: &Interner) -> Result<Listed, Failure> {
+    let mut pauses = RETRIES.into_iter();
+    loop {
+        let failure = match follow::list(client, slice, scope, interner, None).await {
+            Ok(listed) => return Ok(listed),
+            Err(failure) => failure,
+        };
+        let passing = match failure.reason {
+            Reason::Transport | Reason::Expired => true,
+            Reason::Api => failure.code.is_some_and(|code| code == 429 || code >= 500),
+            Reason::Forbidden | Reason::Decode => false,
+        };
+        match pauses.next() {
+            Some(pause) if passing => {
+                sleep(pause.max(failure.retry_after.unwrap_or_default()).min(LONGEST_PAUSE)).await;
+            }
+            _ => return Err(failure),
+        }
+    }
+}

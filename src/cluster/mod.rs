@@ -1,0 +1,38 @@
+//! What is there: the objects we read of Kubernetes, from a live cluster, from manifest files or from a Docker
+//! `config.json`, gathered in one [`Inventory`].
+//!
+//! This room touches the Kubernetes API and files. It never talks to a registry or an issuer, and never decodes a pull
+//! Secret: it hands the raw document on in a type that cannot print.
+
+mod inventory;
+mod live;
+mod manifest;
+mod objects;
+mod scope;
+mod selector;
+mod wire;
+
+pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};
+pub use live::{
+    ClientError, SnapshotError, WATCH_ERROR_REASONS, WatchObserver, client, snapshot_cluster, watch_cluster,
+};
+pub use manifest::{FileSource, Input, load, watch_files};
+pub use objects::{
+    ContainerKind, DOCKERCFG_KEY, DOCKERCFG_TYPE, DOCKERCONFIGJSON_KEY, DOCKERCONFIGJSON_TYPE, ObjectRef, Owner, Pod,
+    PodImage, PullSecret, ServiceAccount, Waiting,
+};
+pub use scope::{Scope, ScopeError};
+pub use selector::{LabelSelector, SelectorError};
+
+/// A source of objects ended although nobody asked it to.
+///
+/// The process must not go on with an inventory that nobody keeps: whoever runs the source ends loudly.
+#[derive(Debug, thiserror::Error)]
+#[error("the {source_of_objects} ended although it was not told to; this is a bug, please report it with the log")]
+pub struct WatchEnded {
+    /// Which part ended.
+    pub source_of_objects: &'static str,
+    /// What it said, if it did.
+    #[source]
+    pub cause: Option<tokio::task::JoinError>,
+}

@@ -1,0 +1,143 @@
+//! Slim views of Kubernetes objects: only the fields that a later room reads.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretSlice};
+
+/// Type of a pull Secret in the form that kubectl writes.
+pub const DOCKERCONFIGJSON_TYPE: &str = "kubernetes.io/dockerconfigjson";
+/// The data key that [`DOCKERCONFIGJSON_TYPE`] demands.
+pub const DOCKERCONFIGJSON_KEY: &str = ".dockerconfigjson";
+/// Type of a pull Secret in the legacy form.
+pub const DOCKERCFG_TYPE: &str = "kubernetes.io/dockercfg";
+/// The data key that [`DOCKERCFG_TYPE`] demands.
+pub const DOCKERCFG_KEY: &str = ".dockercfg";
+
+/// Namespace and name of an object. The namespace is empty for what comes from a Docker `config.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl ObjectRef {
+    /// A reference from its two parts.
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+/// A Secret that is, or looks like, a pull Secret, with its documents still encoded as the user wrote them.
+///
+/// Only the two keys that the kubelet reads are kept; nothing else of a Secret's data ever enters memory of ours.
+#[derive(Debug)]
+pub struct PullSecret {
+    /// Namespace and name.
+    pub at: ObjectRef,
+    /// `type` as written; empty when absent. From files it may be any type, as long as one of the two keys is there.
+    pub secret_type: Box<str>,
+    /// Value of [`DOCKERCONFIGJSON_KEY`], when the key exists.
+    pub dockerconfigjson: Option<SecretSlice<u8>>,
+    /// Value of [`DOCKERCFG_KEY`], when the key exists.
+    pub dockercfg: Option<SecretSlice<u8>>,
+}
+
+impl PullSecret {
+    /// Whether two Secrets are the same object with the same content, asked on purpose: a source keeps the `Arc` of
+    /// what did not change, so that later rooms can tell by pointer.
+    pub fn same_as(&self, other: &Self) -> bool {
+        fn same(a: Option<&SecretSlice<u8>>, b: Option<&SecretSlice<u8>>) -> bool {
+            match (a, b) {
+                (Some(a), Some(b)) => a.expose_secret() == b.expose_secret(),
+                (a, b) => a.is_none() && b.is_none(),
+            }
+        }
+        self.at == other.at
+            && self.secret_type == other.secret_type
+            && same(self.dockerconfigjson.as_ref(), other.dockerconfigjson.as_ref())
+            && same(self.dockercfg.as_ref(), other.dockercfg.as_ref())
+    }
+}
+
+/// A reference to the controller that owns an object (`ownerReferences` with `controller: true`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// `apiVersion` of the owner.
+    pub api_version: Arc<str>,
+    /// Kind, such as `ReplicaSet` or `EphemeralRunner`.
+    pub kind: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+/// Where in a pod an image stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContainerKind {
+    /// `spec.initContainers`
+    Init,
+    /// `spec.containers`
+    Regular,
+    /// `spec.ephemeralContainers`
+    Ephemeral,
+    /// `spec.volumes[].image`
+    ImageVolume,
+}
+
+/// One image that a pod pulls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodImage {
+    /// Name of the container or the volume.
+    pub container: Arc<str>,
+    /// Where it stands.
+    pub kind: ContainerKind,
+    /// The image as written. Never empty: containers without an image are left out.
+    pub image: Arc<str>,
+}
+
+/// A container that waits, as its status tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Name of the container.
+    pub container: Arc<str>,
+    /// `state.waiting.reason`, cut to 256 characters: can be a raw Go error text.
+    pub reason: Box<str>,
+    /// `state.waiting.message`, cut to 1,024 characters.
+    pub message: Box<str>,
+}
+
+/// A pod that has not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace and name.
+    pub at: ObjectRef,
+    /// `spec.serviceAccountName`; `default` where absent.
+    pub service_account: Arc<str>,
+    /// Names in `spec.imagePullSecrets`, in order, empty names left out (the kubelet skips them). From manifest files
+    /// this is already the result of `ServiceAccount` admission in simulation.
+    pub pull_secrets: Vec<Arc<str>>,
+    /// Whether `pull_secrets` was copied from the `ServiceAccount` by our own simulation of admission.
+    pub admitted_from_service_account: bool,
+    /// All images, in the order init, regular, ephemeral, image volumes.
+    pub images: Vec<PodImage>,
+    /// The owning controller, if there is one.
+    pub owner: Option<Owner>,
+    /// Containers that wait now.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A `ServiceAccount`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Namespace and name.
+    pub at: ObjectRef,
+    /// Names in `imagePullSecrets`, in order, empty names left out.
+    pub pull_secrets: Vec<Arc<str>>,
+}

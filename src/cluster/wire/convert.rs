@@ -1,0 +1,43 @@
+//! From the shapes into the objects of the inventory.
+
+use std::sync::Arc;
+
+use super::{Interner, List, Meta, NameRef, SecretShape, ServiceAccountShape};
+use crate::cluster::objects::{ObjectRef, PullSecret, ServiceAccount};
+
+/// Namespace and name, where the namespace is told.
+pub(in crate::cluster) fn at(meta: &Meta<'_>, interner: &Interner) -> ObjectRef {
+    ObjectRef { namespace: interner.intern(&meta.namespace), name: Arc::from(&*meta.name) }
+}
+
+/// A Secret that is, or looks like, a pull Secret; `None` for any other. `stringData` wins over `data`, as in the API
+/// server's Secret strategy.
+pub(in crate::cluster) fn pull_secret(shape: SecretShape<'_>, at: ObjectRef) -> Option<PullSecret> {
+    let secret = PullSecret {
+        at,
+        secret_type: Box::from(&*shape.secret_type),
+        dockerconfigjson: shape.string_data.dockerconfigjson.or(shape.data.dockerconfigjson),
+        dockercfg: shape.string_data.dockercfg.or(shape.data.dockercfg),
+    };
+    let typed = matches!(&*secret.secret_type, crate::cluster::DOCKERCONFIGJSON_TYPE | crate::cluster::DOCKERCFG_TYPE);
+    (typed || secret.dockerconfigjson.is_some() || secret.dockercfg.is_some()).then_some(secret)
+}
+
+/// A `ServiceAccount`.
+pub(in crate::cluster) fn service_account(
+    shape: &ServiceAccountShape<'_>,
+    at: ObjectRef,
+    interner: &Interner,
+) -> ServiceAccount {
+    ServiceAccount { at, pull_secrets: names(&shape.image_pull_secrets, interner) }
+}
+
+/// The names of a list of references, empty ones left out as the kubelet skips them.
+pub(super) fn names(references: &List<NameRef<'_>>, interner: &Interner) -> Vec<Arc<str>> {
+    references
+        .0
+        .iter()
+        .filter(|reference| !reference.name.is_empty())
+        .map(|reference| interner.intern(&reference.name))
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! The config file: what the operator allows and wants. Every room may read it; it reads none.
+//!
+//! The file is YAML; unknown keys are refused with their line. Nothing in it is a secret.
+
+mod duration;
+mod load;
+
+pub use duration::{DurationError, parse_duration};
+pub use load::{ConfigError, load, parse};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Everything the operator can set in the file. [`Config::default`] is what an empty file means.
+#[derive(Clone, Debug, Deserialize, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Registries that may be contacted, on top of the built-in ones.
+    pub registries: Vec<RegistryConfig>,
+    /// How registries are asked.
+    pub probe: ProbeConfig,
+    /// How issuers are asked, and what is demanded of tokens.
+    pub issuer: IssuerConfig,
+    /// Which objects are looked at.
+    pub scope: ScopeConfig,
+}
+
+/// One registry that may be contacted.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// `host[:port]`, or a glob per label (`*.azurecr.io`).
+    pub host: String,
+    /// Who issued the tokens that are used there.
+    #[serde(default)]
+    pub issuer: IssuerChoice,
+    /// Base URL of the issuer's API, where the host does not tell.
+    #[serde(default)]
+    pub api: Option<String>,
+    /// Ask here instead of `https://HOST`.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Allow `http://` for everything of this entry.
+    #[serde(default)]
+    pub plain_http: bool,
+    /// PEM file with extra trust anchors.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Allow loopback, link-local and private addresses for the hosts of this entry.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
+    /// Further hosts (`host[:port]`) that may issue its tokens.
+    #[serde(default)]
+    pub realms: Vec<String>,
+    /// Requests per second; a burst is one second's worth.
+    #[serde(default = "default_rate")]
+    pub requests_per_second: f64,
+    /// A public repository (`org/image[:tag]`) whose anonymous pull tells an incident from dead credentials.
+    #[serde(default)]
+    pub canary: Option<String>,
+}
+
+/// Who issued the tokens of a registry.
+#[derive(Clone, Copy, Debug, Deserialize, Default, PartialEq, Eq, Hash)]
+#[serde(rename_all = "lowercase")]
+pub enum IssuerChoice {
+    /// Nobody whom we could ask.
+    #[default]
+    None,
+    /// GitHub: github.com, GHE.com or an Enterprise Server.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// AWS ECR: the password tells its own expiry.
+    Ecr,
+    /// The password is a JWT that tells its own expiry.
+    Jwt,
+    /// Told by host and token.
+    Auto,
+}
+
+/// How registries are asked.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ProbeConfig {
+    /// Time between two exchanges of a login.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// Bound on one HTTP request, from connect to the last byte.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// Exchanges in flight at once.
+    pub concurrency: usize,
+    /// Repositories checked per login and round; round-robin past it.
+    pub access_checks_per_login: usize,
+    /// How rarely a confirmed dead login is asked again.
+    #[serde(with = "duration")]
+    pub rejected_interval: Duration,
+    /// Refusals in a row that prove a rejection without an issuer.
+    pub confirmations: u32,
+    /// Least time between two refusals that both count.
+    #[serde(with = "duration")]
+    pub confirmation_spacing: Duration,
+}
+
+/// How issuers are asked, and what is demanded of tokens.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IssuerConfig {
+    /// Time between two questions about a token.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// Scopes that every token must have.
+    pub required_scopes: Vec<String>,
+    /// How long before its expiry a token is a finding.
+    #[serde(with = "duration")]
+    pub warn_before: Duration,
+}
+
+/// Which objects are looked at.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ScopeConfig {
+    /// Namespaces; empty means all.
+    pub namespaces: Vec<String>,
+    /// Namespaces left out.
+    pub exclude_namespaces: Vec<String>,
+    /// Label selector for Secrets.
+    pub secret_selector: String,
+    /// Image globs that nodes can pull by other means.
+    pub node_credentials: Vec<String>,
+}
+
+fn default_rate() -> f64 {
+    5.0
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(600),
+            timeout: Duration::from_secs(10),
+            concurrency: 16,
+            access_checks_per_login: 20,
+            rejected_interval: Duration::from_secs(6 * 3600),
+            confirmations: 3,
+            confirmation_spacing: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for IssuerConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(3600),
+            required_scopes: vec!["read:packages".to_owned()],
+            warn_before: Duration::from_secs(14 * 86_400),
+        }
+    }
+}
+
+impl Default for ScopeConfig {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            exclude_namespaces: Vec::new(),
+            secret_selector: "!runner-pod".to_owned(),
+            node_credentials: Vec::new(),
+        }
+    }
+}
+
+impl RegistryConfig {
+    /// An entry with nothing but a host and an issuer, as `--registry` makes it.
+    pub fn plain(host: &str, issuer: IssuerChoice) -> Self {
+        Self {
+            host: host.to_owned(),
+            issuer,
+            api: None,
+            endpoint: None,
+            plain_http: false,
+            ca_file: None,
+            allow_private_addresses: false,
+            realms: Vec::new(),
+            requests_per_second: default_rate(),
+            canary: None,
+        }
+    }
+}

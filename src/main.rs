@@ -1,0 +1,11 @@
+//! Parse the arguments and run the command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pull_patrol::cli::args::Cli;
+use pull_patrol::runtime;
+
+fn main() -> ExitCode {
+    runtime::main(Cli::parse())
+}

@@ -1,0 +1,169 @@
+//! The daemon's own counters and histograms.
+
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use super::process::ProcessCollector;
+use crate::probe::{Outcome, ProbeKind};
+
+/// From a registry in the same rack to one that nearly times out (10 s by default), and what retries add.
+const PROBE_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// What this binary was built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// Version of the package.
+    pub version: &'static str,
+    /// Revision of the source, or `unknown`.
+    pub revision: &'static str,
+    /// Version of the compiler, or `unknown`.
+    pub rustc: &'static str,
+}
+
+impl BuildInfo {
+    /// As the build told it: `PULL_PATROL_REVISION` and `PULL_PATROL_RUSTC` in the environment of the compiler.
+    pub const fn compiled() -> Self {
+        const fn told(value: Option<&'static str>) -> &'static str {
+            match value {
+                Some(value) => value,
+                None => "unknown",
+            }
+        }
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            revision: told(option_env!("PULL_PATROL_REVISION")),
+            rustc: told(option_env!("PULL_PATROL_RUSTC")),
+        }
+    }
+}
+
+/// Counters and histograms of what the daemon did, and the process under it.
+#[derive(Debug)]
+pub struct DaemonMetrics {
+    registry: Registry,
+    probes: IntCounterVec,
+    probe_duration: HistogramVec,
+    watch_errors: IntCounterVec,
+    leader: IntGauge,
+}
+
+impl DaemonMetrics {
+    /// All at zero; `pullpatrol_leader` at 1, since without an election there is one daemon.
+    pub fn new(build: BuildInfo) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let probes = IntCounterVec::new(
+            Opts::new("pullpatrol_probes_total", "Exchanges with registries and issuers, by how they ended."),
+            &["registry", "kind", "outcome"],
+        )?;
+        let probe_duration = HistogramVec::new(
+            HistogramOpts::new(
+                "pullpatrol_probe_duration_seconds",
+                "How long exchanges with registries and issuers took.",
+            )
+            .buckets(PROBE_BUCKETS.to_vec()),
+            &["registry", "kind"],
+        )?;
+        let watch_errors = IntCounterVec::new(
+            Opts::new("pullpatrol_watch_errors_total", "Errors of lists and watches at the Kubernetes API."),
+            &["resource", "reason"],
+        )?;
+        let leader = IntGauge::new("pullpatrol_leader", "1 while this daemon probes, 0 while it stands by.")?;
+        leader.set(1);
+        let build_info = IntGaugeVec::new(
+            Opts::new("pullpatrol_build_info", "What this binary was built from."),
+            &["version", "revision", "rustc"],
+        )?;
+        build_info.with_label_values(&[build.version, build.revision, build.rustc]).set(1);
+
+        registry.register(Box::new(probes.clone()))?;
+        registry.register(Box::new(probe_duration.clone()))?;
+        registry.register(Box::new(watch_errors.clone()))?;
+        registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(build_info))?;
+        registry.register(Box::new(ProcessCollector::new()?))?;
+        Ok(Self { registry, probes, probe_duration, watch_errors, leader })
+    }
+
+    /// Make the counters of a registry exist at zero, for all kinds and outcomes, so that a rate sees the first
+    /// exchange.
+    pub fn add_registry(&self, registry: &str) {
+        for kind in ProbeKind::ALL {
+            for outcome in Outcome::ALL {
+                self.probes.with_label_values(&[registry, kind.as_str(), outcome.as_str()]);
+            }
+        }
+    }
+
+    /// Make the counters of a watched resource exist at zero.
+    pub fn add_watch(&self, resource: &str, reasons: &[&str]) {
+        for reason in reasons {
+            self.watch_errors.with_label_values(&[resource, reason]);
+        }
+    }
+
+    /// An exchange ended.
+    pub fn probe_ended(&self, registry: &str, kind: ProbeKind, outcome: Outcome, took: Duration) {
+        self.probes.with_label_values(&[registry, kind.as_str(), outcome.as_str()]).inc();
+        self.probe_duration.with_label_values(&[registry, kind.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// A list or a watch failed.
+    pub fn watch_failed(&self, resource: &str, reason: &str) {
+        self.watch_errors.with_label_values(&[resource, reason]).inc();
+    }
+
+    /// Whether this daemon probes (or stands by).
+    pub fn set_leader(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// The text of all of them.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics() -> DaemonMetrics {
+        DaemonMetrics::new(BuildInfo { version: "1.2.3", revision: "abc", rustc: "1.95.0" }).unwrap()
+    }
+
+    #[test]
+    fn counters_of_a_registry_exist_before_the_first_exchange() {
+        let metrics = metrics();
+        metrics.add_registry("ghcr.io");
+        let text = metrics.encode().unwrap();
+        let zeros = text.lines().filter(|line| line.starts_with("pullpatrol_probes_total{") && line.ends_with(" 0"));
+        assert_eq!(zeros.count(), ProbeKind::ALL.len() * Outcome::ALL.len());
+    }
+
+    #[test]
+    fn an_exchange_is_counted_and_timed() {
+        let metrics = metrics();
+        metrics.probe_ended("ghcr.io", ProbeKind::Access, Outcome::Refused, Duration::from_millis(30));
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("pullpatrol_probes_total{kind=\"access\",outcome=\"refused\",registry=\"ghcr.io\"} 1\n"));
+        assert!(text.contains(
+            "pullpatrol_probe_duration_seconds_bucket{kind=\"access\",registry=\"ghcr.io\",le=\"0.05\"} 1\n"
+        ));
+        assert!(text.contains(
+            "pullpatrol_probe_duration_seconds_bucket{kind=\"access\",registry=\"ghcr.io\",le=\"0.025\"} 0\n"
+        ));
+        assert!(text.contains("pullpatrol_probe_duration_seconds_sum{kind=\"access\",registry=\"ghcr.io\"} 0.03\n"));
+    }
+
+    #[test]
+    fn the_rest_of_its_own_series() {
+        let metrics = metrics();
+        metrics.watch_failed("pods", "gone");
+        metrics.set_leader(false);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("pullpatrol_watch_errors_total{reason=\"gone\",resource=\"pods\"} 1\n"));
+        assert!(text.contains("pullpatrol_leader 0\n"));
+        assert!(text.contains("pullpatrol_build_info{revision=\"abc\",rustc=\"1.95.0\",version=\"1.2.3\"} 1\n"));
+    }
+}

@@ -1,0 +1,310 @@
+//! The families that are computed from the snapshot, in the order in which they are written.
+
+use super::text::{Series, Value};
+use crate::cluster::Resource;
+use crate::credential::{FindingKind, TokenKind};
+use crate::outlook::view::broken_references;
+use crate::outlook::{CredentialRow, Snapshot, WorkloadRow};
+
+/// One family: how many rows of the snapshot feed it, and how one row is written (as no, one or several series).
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) rows: fn(&Snapshot) -> usize,
+    pub(super) write: fn(&Snapshot, usize, &mut Series<'_>),
+}
+
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+
+fn credential_labels(row: &CredentialRow) -> Labels<'_, 3> {
+    [("secret_namespace", &row.secret_namespace), ("secret_name", &row.secret_name), ("registry", &row.registry)]
+}
+
+fn workload_labels(row: &WorkloadRow) -> Labels<'_, 4> {
+    [
+        ("workload_namespace", &row.key.namespace),
+        ("workload_kind", &row.key.kind),
+        ("workload_name", &row.key.name),
+        ("pod_role", row.key.role.as_str()),
+    ]
+}
+
+/// A family with at most one series per credential.
+macro_rules! per_credential {
+    ($name:literal, $help:literal, $value:expr) => {
+        Family {
+            name: $name,
+            help: $help,
+            rows: |snapshot| snapshot.credentials.len(),
+            write: |snapshot, row, series| {
+                let row = &snapshot.credentials[row];
+                let value: fn(&CredentialRow) -> Option<Value> = $value;
+                if let Some(value) = value(row) {
+                    series.push(&credential_labels(row), &[], value);
+                }
+            },
+        }
+    };
+}
+
+/// A family with one series.
+macro_rules! single {
+    ($name:literal, $help:literal, $value:expr) => {
+        Family {
+            name: $name,
+            help: $help,
+            rows: |_| 1,
+            write: |snapshot, _, series| {
+                let value: fn(&Snapshot) -> Value = $value;
+                series.push(&[], &[], value(snapshot));
+            },
+        }
+    };
+}
+
+/// A family with one series per issuer whose rate limit is known.
+macro_rules! per_issuer {
+    ($name:literal, $help:literal, $value:expr) => {
+        Family {
+            name: $name,
+            help: $help,
+            rows: |snapshot| snapshot.daemon.rate_limits.len(),
+            write: |snapshot, row, series| {
+                let (issuer, limit) = &snapshot.daemon.rate_limits[row];
+                let value: fn(&crate::probe::RateLimit) -> Value = $value;
+                series.push(&[("issuer", issuer)], &[], value(limit));
+            },
+        }
+    };
+}
+
+/// All of them.
+pub(super) static FAMILIES: &[Family] = &[
+    Family {
+        name: "pullsecret_credential_info",
+        help: "A credential: one entry of one pull Secret. token_id is a keyed hash, equal for copies of one token.",
+        rows: |snapshot| snapshot.credentials.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.credentials[row];
+            let more = [
+                ("username", &*row.username),
+                ("token_kind", row.token_kind.map_or("", TokenKind::as_str)),
+                ("token_owner", &row.token_owner),
+                ("token_id", &row.token_id),
+            ];
+            series.push(&credential_labels(row), &more, Value::ONE);
+        },
+    },
+    Family {
+        name: "pullsecret_credential_status",
+        help: "1 for the one current status of a credential.",
+        rows: |snapshot| snapshot.credentials.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.credentials[row];
+            series.push(&credential_labels(row), &[("status", row.status.as_str())], Value::ONE);
+        },
+    },
+    per_credential!(
+        "pullsecret_credential_usable",
+        "Whether images can be pulled with a credential; absent where that is not known.",
+        |row| row.status.usable().map(Value::flag)
+    ),
+    per_credential!(
+        "pullsecret_credential_last_probe_timestamp_seconds",
+        "When a credential was last asked about, whatever came of it.",
+        |row| row.last_probe_at.map(Value::at)
+    ),
+    per_credential!(
+        "pullsecret_credential_last_verdict_timestamp_seconds",
+        "When an exchange last proved something about a credential. Exchanges have a schedule of their own, not that of scrapes.",
+        |row| row.last_verdict_at.map(Value::at)
+    ),
+    per_credential!(
+        "pullsecret_credential_copies",
+        "Credentials with the same token and registry, itself included.",
+        |row| Some(Value::count(row.copies))
+    ),
+    per_credential!("pullsecret_credential_workloads", "Workloads that would present a credential.", |row| Some(
+        Value::count(row.workloads)
+    )),
+    per_credential!(
+        "pullsecret_token_expiry_timestamp_seconds",
+        "When a token expires; absent where no expiry is known.",
+        |row| row.expires_at.map(Value::at)
+    ),
+    per_credential!(
+        "pullsecret_token_expiry_known",
+        "1 where the expiry of a token is known, 0 where its issuer reports none; absent where nobody could tell yet.",
+        |row| row.expiry_known.map(Value::flag)
+    ),
+    Family {
+        name: "pullsecret_token_scope_info",
+        help: "A scope of a token, as its issuer tells it.",
+        rows: |snapshot| snapshot.credentials.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.credentials[row];
+            let scopes = row.scopes.as_deref().unwrap_or_default();
+            for (at, scope) in scopes.iter().enumerate() {
+                if !scopes[..at].contains(scope) {
+                    series.push(&credential_labels(row), &[("scope", scope)], Value::ONE);
+                }
+            }
+        },
+    },
+    per_credential!(
+        "pullsecret_token_missing_scopes",
+        "Required scopes that a token lacks; absent where its scopes are not known.",
+        |row| row.missing_scopes.as_ref().map(|scopes| Value::count(scopes.len()))
+    ),
+    per_credential!(
+        "pullsecret_token_excess_scopes",
+        "Scopes of a token past those that are required; absent where its scopes are not known.",
+        |row| row.excess_scopes.as_ref().map(|scopes| Value::count(scopes.len()))
+    ),
+    Family {
+        name: "pullsecret_finding",
+        help: "1 while a finding about a pull Secret or one of its credentials stands.",
+        rows: |snapshot| snapshot.credentials.len() + snapshot.findings.len(),
+        write: write_findings,
+    },
+    Family {
+        name: "pullsecret_reference_broken",
+        help: "1 while a workload refers to a Secret that is missing, of the wrong type or malformed.",
+        rows: |snapshot| snapshot.workloads.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.workloads[row];
+            for (secret, reason) in broken_references(row) {
+                series.push(&workload_labels(row), &[("secret_name", secret), ("reason", reason)], Value::ONE);
+            }
+        },
+    },
+    Family {
+        name: "pullsecret_workload_outlook",
+        help: "1 for the one current outlook of a workload: would its images pull on a fresh node now?",
+        rows: |snapshot| snapshot.workloads.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.workloads[row];
+            series.push(&workload_labels(row), &[("outlook", row.outlook.as_str())], Value::ONE);
+        },
+    },
+    Family {
+        name: "pullsecret_workload_deadline_timestamp_seconds",
+        help: "When the last usable credential for some image of a workload expires; absent where none does.",
+        rows: |snapshot| snapshot.workloads.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.workloads[row];
+            if let Some(deadline) = row.deadline {
+                series.push(&workload_labels(row), &[], Value::at(deadline));
+            }
+        },
+    },
+    single!("pullpatrol_logins", "Distinct logins (registry, user name, password).", |snapshot| Value::count(
+        snapshot.daemon.logins
+    )),
+    single!("pullpatrol_credentials", "Credentials in all pull Secrets.", |snapshot| Value::count(
+        snapshot.credentials.len()
+    )),
+    single!("pullpatrol_pull_secrets", "Pull Secrets.", |snapshot| Value::count(snapshot.daemon.pull_secrets)),
+    single!("pullpatrol_workloads", "Workloads, by role.", |snapshot| Value::count(snapshot.workloads.len())),
+    per_issuer!(
+        "pullpatrol_issuer_rate_limit_remaining",
+        "Requests left in the window of an issuer's rate limit, the lowest seen among tokens.",
+        |limit| Value::Count(limit.remaining)
+    ),
+    per_issuer!(
+        "pullpatrol_issuer_rate_limit_limit",
+        "Requests per window of an issuer's rate limit, for the token with the fewest left.",
+        |limit| Value::Count(limit.limit)
+    ),
+    per_issuer!(
+        "pullpatrol_issuer_rate_limit_reset_timestamp_seconds",
+        "When the window of an issuer's rate limit ends, for the token with the fewest left.",
+        |limit| Value::at(limit.reset)
+    ),
+    Family {
+        name: "pullpatrol_registry_incident",
+        help: "1 while a registry is suspected of refusing logins as a whole.",
+        rows: |snapshot| snapshot.registries.len(),
+        write: |snapshot, row, series| {
+            let registry = &snapshot.registries[row];
+            series.push(&[("registry", &registry.host)], &[], Value::flag(registry.incident));
+        },
+    },
+    Family {
+        name: "pullpatrol_registry_up",
+        help: "1 when the last exchange of any kind got an answer from a registry; absent before any.",
+        rows: |snapshot| snapshot.registries.len(),
+        write: |snapshot, row, series| {
+            let registry = &snapshot.registries[row];
+            if let Some(up) = registry.up {
+                series.push(&[("registry", &registry.host)], &[], Value::flag(up));
+            }
+        },
+    },
+    Family {
+        name: "pullpatrol_permission_missing",
+        help: "1 while RBAC denies a permission; an empty scope means all namespaces.",
+        rows: |snapshot| snapshot.daemon.missing_permissions.len(),
+        write: |snapshot, row, series| {
+            let missing = &snapshot.daemon.missing_permissions[row];
+            let labels = [("resource", missing.resource.as_str()), ("verb", missing.verb), ("scope", &*missing.scope)];
+            series.push(&labels, &[], Value::ONE);
+        },
+    },
+    Family {
+        name: "pullpatrol_inventory_synced",
+        help: "Whether the first full list of a resource has arrived.",
+        rows: |_| Resource::ALL.len(),
+        write: |snapshot, row, series| {
+            let resource = Resource::ALL[row];
+            let synced = snapshot.daemon.synced.iter().any(|(which, synced)| *which == resource && *synced);
+            series.push(&[("resource", resource.as_str())], &[], Value::flag(synced));
+        },
+    },
+    Family {
+        name: "pullpatrol_clock_skew_seconds",
+        help: "Our clock minus that of a host, by the Date header last seen.",
+        rows: |snapshot| snapshot.daemon.clock_skews.len(),
+        write: |snapshot, row, series| {
+            let (host, skew) = &snapshot.daemon.clock_skews[row];
+            series.push(&[("host", host)], &[], Value::Float(*skew));
+        },
+    },
+    single!("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.", |snapshot| Value::Float(
+        snapshot.daemon.schedule_lag_seconds
+    )),
+];
+
+/// The findings of a credential, or past those, of a Secret without one. A kind stands once per label set, however
+/// often it was found: with its worst severity, which is the first.
+fn write_findings(snapshot: &Snapshot, row: usize, series: &mut Series<'_>) {
+    if let Some(row) = snapshot.credentials.get(row) {
+        for (at, finding) in row.findings.iter().enumerate() {
+            if !row.findings[..at].iter().any(|earlier| earlier.kind == finding.kind) {
+                let more = [("finding", finding.kind.as_str()), ("severity", finding.severity.as_str())];
+                series.push(&credential_labels(row), &more, Value::ONE);
+            }
+        }
+        return;
+    }
+    let secret = &snapshot.findings[row - snapshot.credentials.len()];
+    let written = |kind: FindingKind| {
+        let same_secret = snapshot.credentials.binary_search_by(|other| {
+            let key = (&*other.secret_namespace, &*other.secret_name, &*other.registry);
+            key.cmp(&(&secret.secret_namespace, &secret.secret_name, ""))
+        });
+        same_secret.is_ok_and(|at| snapshot.credentials[at].findings.iter().any(|finding| finding.kind == kind))
+    };
+    for (at, finding) in secret.findings.iter().enumerate() {
+        if !secret.findings[..at].iter().any(|earlier| earlier.kind == finding.kind) && !written(finding.kind) {
+            let labels = [
+                ("secret_namespace", &*secret.secret_namespace),
+                ("secret_name", &secret.secret_name),
+                ("registry", ""),
+                ("finding", finding.kind.as_str()),
+                ("severity", finding.severity.as_str()),
+            ];
+            series.push(&labels, &[], Value::ONE);
+        }
+    }
+}

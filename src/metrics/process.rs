@@ -1,0 +1,153 @@
+//! The `process_*` metrics, read from `/proc` at scrape under the names that Prometheus client libraries agreed on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Counter, Gauge, Opts};
+
+/// Clock ticks per second in what the kernel tells user space: `USER_HZ`, which is 100 on every architecture that
+/// Rust's tier 1 and 2 targets of Linux know (proc(5), time(7)).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Name and help of each, in the order of [`Reading::values`]. The first is a counter, the others are gauges.
+const NAMES: [(&str, &str); 6] = [
+    ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds."),
+    ("process_resident_memory_bytes", "Resident memory size in bytes."),
+    ("process_virtual_memory_bytes", "Virtual memory size in bytes."),
+    ("process_open_fds", "Number of open file descriptors."),
+    ("process_max_fds", "Maximum number of open file descriptors."),
+    ("process_start_time_seconds", "Start time of the process since unix epoch in seconds."),
+];
+
+/// Reads `/proc` at each scrape. What cannot be read is absent.
+#[derive(Debug)]
+pub(super) struct ProcessCollector {
+    proc: PathBuf,
+    descriptions: Vec<Desc>,
+}
+
+impl ProcessCollector {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        Self::at(PathBuf::from("/proc"))
+    }
+
+    fn at(proc: PathBuf) -> Result<Self, prometheus::Error> {
+        let descriptions = NAMES.iter().map(|(name, help)| {
+            Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), std::collections::HashMap::new())
+        });
+        Ok(Self { proc, descriptions: descriptions.collect::<Result<_, _>>()? })
+    }
+}
+
+impl Collector for ProcessCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let values = Reading::take(&self.proc).values();
+        let families = NAMES.iter().zip(values).filter_map(|((name, help), value)| {
+            let value = value?;
+            let options = Opts::new(*name, *help);
+            if name.ends_with("_total") {
+                let counter = Counter::with_opts(options).ok()?;
+                counter.inc_by(value);
+                Some(counter.collect())
+            } else {
+                let gauge = Gauge::with_opts(options).ok()?;
+                gauge.set(value);
+                Some(gauge.collect())
+            }
+        });
+        families.flatten().collect()
+    }
+}
+
+/// What `/proc` told.
+#[derive(Debug, Default, PartialEq)]
+struct Reading {
+    cpu_seconds: Option<f64>,
+    resident_bytes: Option<f64>,
+    virtual_bytes: Option<f64>,
+    open_fds: Option<f64>,
+    max_fds: Option<f64>,
+    start_seconds: Option<f64>,
+}
+
+impl Reading {
+    fn take(proc: &Path) -> Self {
+        let text = |path: &str| fs::read_to_string(proc.join(path)).unwrap_or_default();
+        let stat = text("self/stat");
+        // The name of the program stands in brackets and may hold anything, so fields are counted from the last
+        // bracket: field 3 of proc(5) is the first behind it.
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
+        let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<f64>().ok());
+        let status = text("self/status");
+        let kibibytes = |key: &str| number_after(&status, key).map(|value| value * 1024.0);
+        let booted = number_after(&text("stat"), "btime ");
+        Self {
+            cpu_seconds: field(14).zip(field(15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND),
+            resident_bytes: kibibytes("VmRSS:"),
+            virtual_bytes: kibibytes("VmSize:"),
+            open_fds: fs::read_dir(proc.join("self/fd")).ok().map(|entries| {
+                // The directory is itself open while it is read.
+                f64::from(u32::try_from(entries.count().saturating_sub(1)).unwrap_or(u32::MAX))
+            }),
+            max_fds: number_after(&text("self/limits"), "Max open files"),
+            start_seconds: booted.zip(field(22)).map(|(booted, ticks)| booted + ticks / TICKS_PER_SECOND),
+        }
+    }
+
+    fn values(&self) -> [Option<f64>; 6] {
+        [self.cpu_seconds, self.resident_bytes, self.virtual_bytes, self.open_fds, self.max_fds, self.start_seconds]
+    }
+}
+
+/// The first number behind `key` at the start of a line.
+fn number_after(text: &str, key: &str) -> Option<f64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_proc_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("self");
+        fs::create_dir_all(own.join("fd")).unwrap();
+        for fd in ["0", "1", "2", "9"] {
+            fs::write(own.join("fd").join(fd), "").unwrap();
+        }
+        let stat = "42 (odd ) name) S 1 42 42 0 -1 4194560 1 0 0 0 250 150 0 0 20 0 9 0 1000 0 0";
+        fs::write(own.join("stat"), stat).unwrap();
+        fs::write(own.join("status"), "Name:\tx\nVmSize:\t    2048 kB\nVmRSS:\t     512 kB\n").unwrap();
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            1024                 524288               files\n";
+        fs::write(own.join("limits"), limits).unwrap();
+        fs::write(folder.path().join("stat"), "cpu  1 2 3\nbtime 1700000000\n").unwrap();
+
+        let reading = Reading::take(folder.path());
+        let expected = Reading {
+            cpu_seconds: Some(4.0),
+            resident_bytes: Some(524_288.0),
+            virtual_bytes: Some(2_097_152.0),
+            open_fds: Some(3.0),
+            max_fds: Some(1024.0),
+            start_seconds: Some(1_700_000_010.0),
+        };
+        assert_eq!(reading, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Reading::take(folder.path()), Reading::default());
+        assert!(ProcessCollector::at(folder.path().to_owned()).unwrap().collect().is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! One pass from what the rooms know to the snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::credentials::{self, Entries};
+use super::images::Images;
+use super::logins::Logins;
+use super::workloads::{self, Pulls};
+use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
+use crate::cluster::{Inventory, Resource};
+use crate::config::Config;
+use crate::plan::{Book, Registries};
+use crate::verdict::Ledger;
+use crate::workload::{Workload, WorkloadKey};
+
+/// Everything that the snapshot is made of. The book must be in step with the inventory.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// What is there.
+    pub inventory: &'a Inventory,
+    /// What the Secrets hold.
+    pub book: &'a Book,
+    /// Who pulls what.
+    pub workloads: &'a BTreeMap<WorkloadKey, Workload>,
+    /// What is proven.
+    pub ledger: &'a Ledger,
+    /// What the operator wants.
+    pub config: &'a Config,
+    /// Which registries may be asked.
+    pub registries: &'a Registries,
+    /// Hosts of registries that are configured or in use; those that the ledger has heard of are added.
+    pub hosts: &'a [Arc<str>],
+    /// Lateness of the most overdue exchange.
+    pub schedule_lag: Duration,
+}
+
+/// The picture at `now`, which is wall time: it decides what has expired, and what expires soon.
+pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
+    let entries = Entries::of(inputs.book);
+    let mut images = Images::new(inputs.registries, &inputs.config.scope.node_credentials);
+    let pulls = Pulls::of(inputs, &entries, &mut images);
+    let logins = Logins::of(inputs, now);
+    let judged = credentials::judge_entries(inputs, &entries, &images, &pulls, &logins, now);
+    let workloads = workloads::rows(inputs, &entries, &images, &pulls, &judged, &logins);
+    let credentials = credentials::rows(inputs, &entries, &pulls, &judged, &workloads);
+    Snapshot {
+        generated_at: now,
+        credentials,
+        workloads: workloads.rows,
+        findings: secret_findings(inputs.book),
+        problems: inputs.inventory.problems.clone(),
+        registries: registries(inputs),
+        daemon: daemon(inputs, now),
+    }
+}
+
+/// Findings of Secrets as a whole; those of a malformed Secret stand in its row.
+fn secret_findings(book: &Book) -> Vec<SecretFindings> {
+    let told = book.secrets.iter().filter(|(_, record)| record.malformed.is_none() && !record.findings.is_empty());
+    told.map(|(at, record)| {
+        let mut findings = record.findings.clone();
+        super::findings::sort(&mut findings);
+        SecretFindings { secret_namespace: at.namespace.clone(), secret_name: at.name.clone(), findings }
+    })
+    .collect()
+}
+
+fn registries(inputs: &Inputs<'_>) -> Vec<RegistryRow> {
+    let in_use = inputs.book.logins.values().map(|login| &login.registry.host);
+    let hosts: BTreeSet<_> = inputs.hosts.iter().chain(in_use).chain(inputs.ledger.hosts()).collect();
+    let row = |host: &Arc<str>| {
+        let view = inputs.ledger.registry(host);
+        RegistryRow { host: Arc::clone(host), incident: view.incident, up: view.up }
+    };
+    hosts.into_iter().map(row).collect()
+}
+
+fn daemon(inputs: &Inputs<'_>, now: DateTime<Utc>) -> DaemonFacts {
+    let skew = |host: &Arc<str>| Some((Arc::clone(host), inputs.ledger.registry(host).clock_skew_seconds?));
+    DaemonFacts {
+        logins: inputs.book.logins.len(),
+        pull_secrets: inputs.book.secrets.values().filter(|record| !record.skipped).count(),
+        synced: Resource::ALL.map(|resource| (resource, inputs.inventory.synced.contains(&resource))).to_vec(),
+        missing_permissions: inputs.inventory.missing_permissions.iter().cloned().collect(),
+        schedule_lag_seconds: inputs.schedule_lag.as_secs_f64(),
+        clock_skews: inputs.ledger.hosts().filter_map(skew).collect(),
+        rate_limits: inputs.ledger.rate_limits(now).into_iter().map(|(host, limit)| (host.into(), limit)).collect(),
+    }
+}

@@ -1,0 +1,25 @@
+//! The snapshot: credentials with verdicts, workloads with their outlook, findings with fixes.
+//!
+//! Pure: what the rooms to the left know in, one [`Snapshot`] out. All faces show this and nothing else; whatever two of
+//! them would have to work out alike is worked out here.
+
+mod build;
+mod credentials;
+mod findings;
+mod images;
+mod logins;
+mod references;
+mod snapshot;
+pub mod view;
+mod words;
+mod workloads;
+
+pub use build::{Inputs, build};
+pub use snapshot::{
+    CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
+    WorkloadRow,
+};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

@@ -1,0 +1,229 @@
+//! The types that every face reads.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::cluster::{MissingPermission, Problem, Resource};
+use crate::credential::{Finding, Severity, TokenKind};
+use crate::probe::RateLimit;
+use crate::verdict::{EvidenceRow, Status};
+use crate::workload::WorkloadKey;
+
+/// One consistent picture of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When it was computed.
+    pub generated_at: DateTime<Utc>,
+    /// Sorted by namespace, name, registry; one row per (Secret, registry key).
+    pub credentials: Vec<CredentialRow>,
+    /// Sorted by key.
+    pub workloads: Vec<WorkloadRow>,
+    /// Findings of Secrets that have no credential row (`no_entries`, `wrong_type`).
+    pub findings: Vec<SecretFindings>,
+    /// Input that could not be read.
+    pub problems: Vec<Problem>,
+    /// Registries that are configured or in use, sorted by host.
+    pub registries: Vec<RegistryRow>,
+    /// About the daemon itself.
+    pub daemon: DaemonFacts,
+}
+
+/// A credential with its verdict.
+#[derive(Clone, Debug)]
+pub struct CredentialRow {
+    /// Namespace of the Secret; empty for a Docker `config.json`.
+    pub secret_namespace: Arc<str>,
+    /// Name of the Secret.
+    pub secret_name: Arc<str>,
+    /// Effective registry key; the key as written when the kubelet skips it; empty for a malformed Secret.
+    pub registry: Arc<str>,
+    /// User name as it may be shown.
+    pub username: Arc<str>,
+    /// Kind of the token; `None` for a malformed Secret.
+    pub token_kind: Option<TokenKind>,
+    /// Owner as told by the issuer, or empty.
+    pub token_owner: Arc<str>,
+    /// Keyed hash of the token, or empty for a malformed Secret and an empty password.
+    pub token_id: Arc<str>,
+    /// The one status.
+    pub status: Status,
+    /// Expiry of the token.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// `Some(true)` a date is known, `Some(false)` it never expires, `None` not known.
+    pub expiry_known: Option<bool>,
+    /// Last exchange of any outcome.
+    pub last_probe_at: Option<DateTime<Utc>>,
+    /// Last exchange that proved something.
+    pub last_verdict_at: Option<DateTime<Utc>>,
+    /// Scopes as told; `None` unknown.
+    pub scopes: Option<Vec<String>>,
+    /// Required scopes that lack; `None` unknown.
+    pub missing_scopes: Option<Vec<String>>,
+    /// Scopes past what is required; `None` unknown.
+    pub excess_scopes: Option<Vec<String>>,
+    /// Credentials with the same token and registry, itself included.
+    pub copies: usize,
+    /// Workloads that would present it.
+    pub workloads: usize,
+    /// Findings, worst first.
+    pub findings: Vec<Finding>,
+    /// Last few exchanges, newest last; shared by the copies of a login.
+    pub evidence: Arc<[EvidenceRow]>,
+    /// Entries of the Secret that share the key.
+    pub entries: usize,
+    /// Repositories (with their host) that workloads need and that are proven denied.
+    pub denied: Vec<Arc<str>>,
+}
+
+impl CredentialRow {
+    /// The worst of its status and its findings; `None` where nothing is wrong.
+    pub fn severity(&self) -> Option<Severity> {
+        let findings = self.findings.iter().map(|finding| finding.severity);
+        findings.chain(self.status.severity(self.workloads > 0)).max()
+    }
+}
+
+/// Findings of a Secret that has no credential.
+#[derive(Clone, Debug)]
+pub struct SecretFindings {
+    /// Namespace of the Secret.
+    pub secret_namespace: Arc<str>,
+    /// Name of the Secret.
+    pub secret_name: Arc<str>,
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+/// Would it pull on a fresh node now? The order is from the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outlook {
+    /// Credentials match, none works.
+    Blocked,
+    /// No credential matches and the image is not public.
+    Uncovered,
+    /// Cannot be told.
+    Unknown,
+    /// Not proven yet.
+    Unverified,
+    /// Yes.
+    Ok,
+}
+
+impl Outlook {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Blocked, Self::Uncovered, Self::Unknown, Self::Unverified, Self::Ok];
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Uncovered => "uncovered",
+            Self::Unknown => "unknown",
+            Self::Unverified => "unverified",
+            Self::Ok => "ok",
+        }
+    }
+
+    /// How bad it is; `None` where nothing is known to be wrong.
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Blocked => Some(Severity::Critical),
+            Self::Uncovered => Some(Severity::Warning),
+            Self::Unknown | Self::Unverified | Self::Ok => None,
+        }
+    }
+}
+
+/// A workload with its outlook.
+#[derive(Clone, Debug)]
+pub struct WorkloadRow {
+    /// Who.
+    pub key: WorkloadKey,
+    /// The worst of its images' outlooks.
+    pub outlook: Outlook,
+    /// When its last usable credential for some image expires.
+    pub deadline: Option<DateTime<Utc>>,
+    /// Per image.
+    pub images: Vec<ImageRow>,
+    /// References to Secrets that are missing, of the wrong type or malformed: (Secret name, `not_found` | `wrong_type` | `malformed`).
+    pub broken_references: Vec<(Arc<str>, &'static str)>,
+    /// Findings (`later_credential_only`).
+    pub findings: Vec<Finding>,
+    /// Why, in words; empty when ok.
+    pub reason: String,
+    /// What to do; empty when nothing.
+    pub fix: String,
+}
+
+impl WorkloadRow {
+    /// The worst of its outlook, its broken references and its findings; `None` where nothing is wrong.
+    pub fn severity(&self) -> Option<Severity> {
+        let findings = self.findings.iter().map(|finding| finding.severity);
+        let broken = (!self.broken_references.is_empty()).then_some(Severity::Warning);
+        findings.chain(self.outlook.severity()).chain(broken).max()
+    }
+
+    /// Whether it is unverified, and that only because the operator left registries off the list.
+    pub fn unverified_by_choice(&self) -> bool {
+        let mut unverified = self.images.iter().filter(|image| image.outlook == Outlook::Unverified);
+        self.outlook == Outlook::Unverified && unverified.all(|image| image.by_choice)
+    }
+}
+
+/// One image of a workload.
+#[derive(Clone, Debug)]
+pub struct ImageRow {
+    /// The image as written.
+    pub image: Arc<str>,
+    /// Containers that name it.
+    pub containers: Vec<Arc<str>>,
+    /// Its outlook.
+    pub outlook: Outlook,
+    /// The credentials in kubelet order.
+    pub credentials: Vec<MatchedCredential>,
+    /// Unverified only because its registry is not on the list, which is the operator's choice.
+    pub by_choice: bool,
+}
+
+/// A credential that the kubelet would try for an image.
+#[derive(Clone, Debug)]
+pub struct MatchedCredential {
+    /// Name of the Secret (in the workload's namespace).
+    pub secret_name: Arc<str>,
+    /// Registry key.
+    pub registry: Arc<str>,
+    /// Its status.
+    pub status: Status,
+}
+
+/// A registry as a whole.
+#[derive(Clone, Debug)]
+pub struct RegistryRow {
+    /// Host as in the label `registry`.
+    pub host: Arc<str>,
+    /// Whether an incident is suspected.
+    pub incident: bool,
+    /// Whether the last exchange got an answer; `None` before any.
+    pub up: Option<bool>,
+}
+
+/// About the daemon itself.
+#[derive(Clone, Debug, Default)]
+pub struct DaemonFacts {
+    /// Distinct logins.
+    pub logins: usize,
+    /// Pull Secrets.
+    pub pull_secrets: usize,
+    /// Resources whose first list is complete.
+    pub synced: Vec<(Resource, bool)>,
+    /// What RBAC denies.
+    pub missing_permissions: Vec<MissingPermission>,
+    /// Lateness of the most overdue exchange, in seconds.
+    pub schedule_lag_seconds: f64,
+    /// Per host: our clock minus theirs, in seconds.
+    pub clock_skews: Vec<(Arc<str>, f64)>,
+    /// Per issuer (host of its API): the lowest rate limit seen among tokens.
+    pub rate_limits: Vec<(Arc<str>, RateLimit)>,
+}

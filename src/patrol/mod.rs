@@ -1,0 +1,191 @@
+//! The loop that carries one round along the line: changes of the inventory in, questions out, evidence in, snapshot out.
+//!
+//! It knows neither where objects come from nor who reads the snapshot, and it decides nothing: the book says which
+//! logins there are, the schedule which question is due, the ledger what the answers prove.
+
+mod clock;
+mod exchange;
+mod once;
+mod watch;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+pub use self::clock::Clock;
+use self::exchange::{Answer, Finished};
+pub use self::once::Progress;
+use crate::cluster::SharedInventory;
+use crate::config::Config;
+use crate::metrics::DaemonMetrics;
+use crate::outlook::{self, Snapshot};
+use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Registries, Schedule, TokenKey, Wanted};
+use crate::probe::Prober;
+use crate::verdict::{Advice, Ledger, Rules};
+use crate::workload::{self, Workload, WorkloadKey};
+
+/// A background exchange panicked: what it asked is lost, and so is the ground under every later verdict.
+#[derive(Debug, thiserror::Error)]
+#[error("an exchange with a registry or an issuer ended without an answer")]
+pub struct ExchangeLost(#[source] tokio::task::JoinError);
+
+/// What a patrol needs.
+#[derive(Debug)]
+pub struct Parts {
+    /// The rules.
+    pub config: Config,
+    /// Who may be contacted.
+    pub registries: Registries,
+    /// Names for logins and tokens.
+    pub identifier: Identifier,
+    /// The objects.
+    pub inventory: SharedInventory,
+    /// Who asks.
+    pub prober: Prober,
+    /// Counters.
+    pub metrics: Arc<DaemonMetrics>,
+}
+
+/// State of the patrol between two steps.
+#[derive(Debug)]
+pub struct Patrol {
+    config: Config,
+    registries: Registries,
+    inventory: SharedInventory,
+    prober: Arc<Prober>,
+    metrics: Arc<DaemonMetrics>,
+    clock: Clock,
+    book: Book,
+    workloads: BTreeMap<WorkloadKey, Workload>,
+    schedule: Schedule,
+    ledger: Ledger,
+    /// Registries that the config names, for the snapshot.
+    hosts: Vec<Arc<str>>,
+    /// For each question to an issuer one of the logins whose password it is about.
+    tokens: HashMap<TokenKey, LoginId>,
+}
+
+impl Patrol {
+    /// A patrol that has seen nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, registries, identifier, inventory, prober, metrics } = parts;
+        Self {
+            book: Book::new(identifier, registries.clone()),
+            schedule: Schedule::new(&config.probe, &config.issuer),
+            ledger: Ledger::new(Rules::new(&config)),
+            prober: Arc::new(prober),
+            clock: Clock::start(),
+            hosts: registries.listed_hosts().into_iter().map(Arc::from).collect(),
+            workloads: BTreeMap::new(),
+            tokens: HashMap::new(),
+            config,
+            registries,
+            inventory,
+            metrics,
+        }
+    }
+
+    /// Bring book, workloads and schedule in step with the inventory.
+    fn sync(&mut self) {
+        let Self { inventory, book, workloads, .. } = self;
+        let fresh = inventory.read(|inventory| {
+            *workloads = workload::workloads(inventory);
+            book.sync(inventory, &workload::needed_images(workloads))
+        });
+        let wanted = plan::wanted(&self.book, &self.workloads, true);
+        self.schedule.sync(&wanted, &fresh, self.clock.moment());
+        let mut accesses: HashSet<(Option<LoginId>, &str, &str)> = HashSet::new();
+        self.tokens.clear();
+        for Wanted { ask, logins, .. } in &wanted {
+            match ask {
+                Ask::Issuer(token) => self.tokens.extend(logins.first().map(|login| (token.clone(), *login))),
+                Ask::Access { host, login, repository, .. } => {
+                    accesses.insert((*login, host, repository));
+                }
+                Ask::Login(_) | Ask::Canary(_) => {}
+            }
+        }
+        let (book, tokens) = (&self.book, &self.tokens);
+        self.ledger.retain(|login| book.logins.contains_key(&login), |token| tokens.contains_key(token));
+        self.ledger.retain_accesses(|login, host, repository| accesses.contains(&(login, host, repository)));
+    }
+
+    /// Start what is due, as far as places are free. Returns whether anything was started.
+    fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> usize {
+        let free = self.config.probe.concurrency.saturating_sub(tasks.len());
+        let now = self.clock.moment();
+        let due = if free == 0 { Vec::new() } else { self.schedule.pop_due(now, free) };
+        let mut started = 0;
+        for ask in due {
+            if self.launch(ask.clone(), tasks) {
+                started += 1;
+            } else {
+                // What it asked about went between two syncs; the next sync drops the question.
+                self.schedule.done(&ask, Cadence::Routine, now);
+            }
+        }
+        started
+    }
+
+    /// Take in an answer. Returns the advice that the schedule was given.
+    fn record(&mut self, finished: &Finished) -> Advice {
+        let (kind, outcome, took) = finished.measured();
+        self.metrics.probe_ended(&finished.host, kind, outcome, took);
+        let now = self.clock.moment();
+        let host = &finished.host;
+        let advice = match (&finished.ask, &finished.answer) {
+            (Ask::Login(login), Answer::Login(evidence)) => {
+                let token = self.token_of(*login);
+                self.ledger.record_login(*login, host, token.as_ref(), evidence, now)
+            }
+            (Ask::Access { login, repository, .. }, Answer::Access(evidence)) => {
+                self.ledger.record_access(*login, host, repository, evidence, now)
+            }
+            (Ask::Issuer(token), Answer::Issuer(evidence)) => self.ledger.record_issuer(token, evidence, now),
+            (Ask::Canary(_), Answer::Canary(evidence)) => self.ledger.record_canary(host, evidence, now),
+            (ask, _) => unreachable!("an exchange answers its own question: {ask:?}"),
+        };
+        self.schedule.done(&finished.ask, advice.cadence, now);
+        for (ask, cadence) in &advice.also {
+            self.schedule.revise(ask, *cadence, now);
+        }
+        for ask in &advice.at_once {
+            self.schedule.hasten(ask, now);
+        }
+        tracing::debug!(registry = %host, kind = kind.as_str(), outcome = outcome.as_str(), ?took, "exchange");
+        advice
+    }
+
+    /// The issuer question about the password of a login, if there is an issuer to ask.
+    fn token_of(&self, login: LoginId) -> Option<TokenKey> {
+        self.book.logins.get(&login).and_then(plan::issuer_asks)
+    }
+
+    /// One consistent picture of everything.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.clock.wall();
+        let lag = self.schedule.lag(self.clock.moment());
+        self.inventory.read(|inventory| {
+            outlook::build(
+                &outlook::Inputs {
+                    config: &self.config,
+                    registries: &self.registries,
+                    inventory,
+                    book: &self.book,
+                    workloads: &self.workloads,
+                    ledger: &self.ledger,
+                    hosts: &self.hosts,
+                    schedule_lag: lag,
+                },
+                now,
+            )
+        })
+    }
+
+    /// The picture without asking anybody: what text alone tells.
+    pub fn offline(mut self) -> Snapshot {
+        self.sync();
+        self.snapshot()
+    }
+}

@@ -1,0 +1,81 @@
+//! The endless form of the loop, for the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{ExchangeLost, Patrol};
+use crate::outlook::Snapshot;
+
+/// Least time between two snapshots while changes keep coming.
+const SNAPSHOT_GAP: Duration = Duration::from_millis(200);
+/// How long a burst of changes is gathered before it is worked on.
+const SETTLE: Duration = Duration::from_millis(30);
+/// A snapshot is never older than this: findings and statuses also change with the time of day.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(60);
+
+impl Patrol {
+    /// Patrol until `shutdown`. Snapshots go to `snapshots`; exchanges in flight are dropped at the end.
+    ///
+    /// # Errors
+    /// [`ExchangeLost`] when an exchange panicked.
+    pub async fn run(
+        mut self,
+        snapshots: watch::Sender<Arc<Snapshot>>,
+        shutdown: CancellationToken,
+    ) -> Result<(), ExchangeLost> {
+        let mut changes = self.inventory.subscribe();
+        let mut tasks = JoinSet::new();
+        changes.mark_unchanged();
+        self.sync();
+        let mut published = self.publish(&snapshots);
+        let mut stale = false;
+        loop {
+            self.launch_due(&mut tasks);
+            let due = self.wake_at(tasks.len());
+            let publish_at = published + if stale { SNAPSHOT_GAP } else { SNAPSHOT_AGE };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                alive = changes.changed() => {
+                    if alive.is_err() {
+                        // Every source is gone: that happens only while the process stops.
+                        shutdown.cancelled().await;
+                        return Ok(());
+                    }
+                    sleep(SETTLE).await;
+                    changes.mark_unchanged();
+                    self.sync();
+                    stale = true;
+                }
+                Some(finished) = tasks.join_next() => {
+                    self.record(&finished.map_err(ExchangeLost)?);
+                    stale = true;
+                }
+                () = sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
+                () = sleep_until(publish_at) => {
+                    published = self.publish(&snapshots);
+                    stale = false;
+                }
+            }
+        }
+    }
+
+    /// When the loop has to look at the schedule again. A question that is due and cannot start (its login is in flight,
+    /// or no place is free) waits for a task to end, not for the clock.
+    pub(super) fn wake_at(&self, running: usize) -> Option<Instant> {
+        if running >= self.config.probe.concurrency {
+            return None;
+        }
+        let now = self.clock.moment();
+        self.schedule.next_due().filter(|due| *due > now).map(|due| self.clock.instant(due))
+    }
+
+    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> Instant {
+        snapshots.send_replace(Arc::new(self.snapshot()));
+        Instant::now()
+    }
+}

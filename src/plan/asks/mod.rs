@@ -1,0 +1,140 @@
+//! What is to be asked: the questions that follow from the book and from what workloads pull.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::book::Matched;
+use super::{Ask, Book, Login, LoginId, Registry, TokenKey, Wanted};
+use crate::credential::{ImageName, parse_image};
+use crate::workload::{Workload, WorkloadKey};
+
+/// The question to the issuer about a login's token; `None` where there is no issuer to ask, or it did not issue this
+/// kind of token. A password that could be anything is never sent to an issuer.
+pub fn issuer_asks(login: &Login) -> Option<TokenKey> {
+    let issuer = login.registry.issuer.as_ref().filter(|issuer| issuer.knows(login.kind))?;
+    Some(TokenKey { issuer: issuer.clone(), token: login.token })
+}
+
+/// Everything that is to be asked, each question once, in a stable order: each login; each token of which an issuer knows;
+/// each repository that a workload pulls with a login; each repository that a workload pulls, or may have to pull,
+/// without a credential that counts; the canaries. Without `access_checks` no login is asked for repositories.
+pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_checks: bool) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    let mut logins: Vec<&Login> = book.logins.values().collect();
+    logins.sort_unstable_by_key(|login| login.id);
+    let mut tokens: BTreeMap<TokenKey, Vec<LoginId>> = BTreeMap::new();
+    for login in &logins {
+        wanted.push(simple(Ask::Login(login.id), &login.registry.host));
+        if let Some(token) = issuer_asks(login) {
+            tokens.entry(token).or_default().push(login.id);
+        }
+    }
+    for (token, logins) in tokens {
+        if let Some(host) = token.issuer.authority() {
+            wanted.push(Wanted { ask: Ask::Issuer(token), host: Arc::from(host), logins });
+        }
+    }
+    let mut pulls = Pulls::new(book);
+    for ((namespace, secrets), images) in lists(workloads) {
+        pulls.add(namespace, secrets, &images);
+    }
+    let mut registries: BTreeMap<Arc<str>, Arc<Registry>> = BTreeMap::new();
+    let listed = book.registries().listed_hosts().into_iter().filter_map(|host| book.registry(host));
+    let used = logins.iter().map(|login| login.registry.clone()).chain(pulls.registries.into_values().flatten());
+    registries.extend(listed.chain(used).map(|registry| (registry.host.clone(), registry)));
+    for ((host, login, repository), reference) in pulls.accesses {
+        if login.is_none() || access_checks {
+            wanted.push(simple(Ask::Access { host: host.clone(), login, repository, reference }, &host));
+        }
+    }
+    for (host, registry) in registries {
+        if registry.canary.is_some() {
+            wanted.push(simple(Ask::Canary(host.clone()), &host));
+        }
+    }
+    wanted
+}
+
+fn simple(ask: Ask, host: &Arc<str>) -> Wanted {
+    Wanted { ask, host: host.clone(), logins: Vec::new() }
+}
+
+/// A namespace and an ordered list of pull Secrets in it.
+type List<'a> = (&'a Arc<str>, &'a [Arc<str>]);
+
+/// The images that are pulled with each list, so that each list is decoded into a keyring once.
+fn lists(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<List<'_>, BTreeSet<&Arc<str>>> {
+    let mut lists: BTreeMap<List<'_>, BTreeSet<&Arc<str>>> = BTreeMap::new();
+    for workload in workloads.values() {
+        for pull in &workload.pulls {
+            lists.entry((&workload.key.namespace, &pull.secrets)).or_default().insert(&pull.image);
+        }
+    }
+    lists
+}
+
+/// Host, login and repository of an access question.
+type AccessKey = (Arc<str>, Option<LoginId>, Arc<str>);
+
+/// Access questions while they are gathered.
+struct Pulls<'a> {
+    book: &'a Book,
+    parsed: HashMap<&'a Arc<str>, Option<Arc<ImageName>>>,
+    registries: HashMap<String, Option<Arc<Registry>>>,
+    /// The reference to ask for, which is the first in sort order that a workload names.
+    accesses: BTreeMap<AccessKey, Arc<str>>,
+}
+
+impl<'a> Pulls<'a> {
+    fn new(book: &'a Book) -> Self {
+        Self { book, parsed: HashMap::new(), registries: HashMap::new(), accesses: BTreeMap::new() }
+    }
+
+    fn add(&mut self, namespace: &Arc<str>, secrets: &[Arc<str>], images: &BTreeSet<&'a Arc<str>>) {
+        let ring = self.book.keyring(namespace, secrets);
+        // The kubelet pulls nothing for such a pod.
+        if ring.poisoned.is_some() {
+            return;
+        }
+        for text in images {
+            let parsed = self.parsed.entry(text).or_insert_with(|| parse_image(text).ok().map(Arc::new));
+            let Some(image) = parsed.clone() else { continue };
+            let Some(registry) = self.registry(image.host()) else { continue };
+            let matched = ring.lookup(&image);
+            for login in matched.iter().filter_map(|matched| matched.login) {
+                self.ask(&registry, Some(login), &image);
+            }
+            if pulls_anonymously(&matched, &registry) {
+                self.ask(&registry, None, &image);
+            }
+        }
+    }
+
+    fn registry(&mut self, host: &str) -> Option<Arc<Registry>> {
+        if let Some(found) = self.registries.get(host) {
+            return found.clone();
+        }
+        let found = self.book.registry(host);
+        self.registries.insert(host.to_owned(), found.clone());
+        found
+    }
+
+    fn ask(&mut self, registry: &Registry, login: Option<LoginId>, image: &ImageName) {
+        let (repository, reference) = (Arc::from(image.path()), Arc::from(image.reference()));
+        let known =
+            self.accesses.entry((registry.host.clone(), login, repository)).or_insert_with(|| Arc::clone(&reference));
+        if reference < *known {
+            *known = reference;
+        }
+    }
+}
+
+/// Whether it matters what anybody may pull: no credential matches, the runtime drops an empty one, or one is of a kind
+/// that the registry does not take, so that a pull which works proves nothing of it when the image is public.
+fn pulls_anonymously(matched: &[Matched<'_>], registry: &Registry) -> bool {
+    matched.is_empty()
+        || matched.iter().any(|matched| matched.credential.anonymous || !registry.takes(matched.credential.kind))
+}

@@ -1,0 +1,181 @@
+use super::*;
+use crate::config::{IssuerChoice, RegistryConfig};
+use crate::plan::fixture::{CLASSIC, World, book, registry};
+use crate::plan::{IssuerKind, TokenId};
+use crate::workload::workloads;
+
+/// The questions in words: logins and tokens by the password they stand for.
+fn asked(world: &World, registries: &[RegistryConfig], access_checks: bool) -> Vec<String> {
+    let mut book = book(registries);
+    world.sync(&mut book);
+    let wanted = wanted(&book, &workloads(&world.inventory), access_checks);
+    let password = |login: &LoginId| String::from_utf8_lossy(book.logins[login].password.expose()).into_owned();
+    let mut words: Vec<String> = wanted
+        .iter()
+        .map(|want| {
+            let host = &want.host;
+            match &want.ask {
+                Ask::Login(login) => format!("login {} @ {host}", password(login)),
+                Ask::Access { login, repository, reference, host: registry } => {
+                    assert_eq!(host, registry);
+                    let who = login.as_ref().map_or_else(|| "anybody".to_owned(), password);
+                    format!("access {who} @ {host} {repository} {reference}")
+                }
+                Ask::Issuer(_) => {
+                    let mut logins: Vec<String> = want.logins.iter().map(password).collect();
+                    logins.dedup();
+                    format!("issuer {} x{} @ {host}", logins.join(","), want.logins.len())
+                }
+                Ask::Canary(registry) => {
+                    assert_eq!(host, registry);
+                    format!("canary @ {host}")
+                }
+            }
+        })
+        .collect();
+    assert_eq!(wanted.iter().map(|want| &want.ask).collect::<BTreeSet<_>>().len(), words.len(), "each once");
+    assert!(wanted.iter().all(|want| matches!(want.ask, Ask::Issuer(_)) != want.logins.is_empty()));
+    words.sort();
+    words
+}
+
+#[test]
+fn copies_are_asked_once() {
+    let mut world = World::default();
+    for secret in ["a/one", "b/one", "c/one"] {
+        world.secret(secret, &[("ghcr.io", "octo", CLASSIC)]);
+        let pod = secret.replace("one", "pod");
+        world.pod(&pod, &["one"], &["ghcr.io/org/app:2", "ghcr.io/org/app:1", "ghcr.io/org/other"]);
+    }
+    // The same token under another name: two logins, one token.
+    world.secret("a/two", &[("ghcr.io", "hubot", CLASSIC)]);
+    let access = |rest: &str| format!("access {CLASSIC} @ ghcr.io {rest}");
+    assert_eq!(
+        asked(&world, &[], true),
+        [
+            access("org/app 1"),
+            access("org/other latest"),
+            format!("issuer {CLASSIC} x2 @ api.github.com"),
+            format!("login {CLASSIC} @ ghcr.io"),
+            format!("login {CLASSIC} @ ghcr.io"),
+        ]
+    );
+    assert!(!asked(&world, &[], false).iter().any(|ask| ask.starts_with("access")));
+}
+
+#[test]
+fn only_matched_credentials_of_the_pods_own_list_are_asked_for_its_images() {
+    let mut world = World::default();
+    world.secret("a/narrow", &[("ghcr.io/org", "octo", "narrow")]);
+    world.secret("a/wide", &[("ghcr.io", "octo", "wide")]);
+    world.secret("a/unused", &[("ghcr.io", "octo", "unused")]);
+    world.secret("b/wide", &[("ghcr.io", "octo", "elsewhere")]);
+    world.pod("a/pod", &["wide", "narrow"], &["ghcr.io/org/app@sha256:aa", "ghcr.io/else/app", "not an image"]);
+    let digest = format!("sha256:{}", "a".repeat(64));
+    world.pod("a/by-digest", &["wide"], &[&format!("ghcr.io/else/digested@{digest}")]);
+    assert_eq!(
+        asked(&world, &[], true),
+        [
+            "access wide @ ghcr.io else/app latest".to_owned(),
+            format!("access wide @ ghcr.io else/digested {digest}"),
+            "login elsewhere @ ghcr.io".to_owned(),
+            "login narrow @ ghcr.io".to_owned(),
+            "login unused @ ghcr.io".to_owned(),
+            "login wide @ ghcr.io".to_owned(),
+        ],
+        "a digest that does not parse and a text that is no image ask for nothing"
+    );
+}
+
+#[test]
+fn anybody_is_asked_where_no_credential_counts() {
+    let mut world = World::default();
+    world.secret("a/anonymous", &[("ghcr.io/empty", "", "p")]);
+    world.secret("a/fine", &[("ghcr.io/fine", "octo", "github_pat_1")]);
+    world.secret("a/good", &[("ghcr.io/good", "octo", "good")]);
+    world.document("a/broken", "kubernetes.io/dockerconfigjson", "{");
+    world.pod(
+        "a/pod",
+        &["anonymous", "fine", "good", "missing"],
+        &["ghcr.io/empty/x", "ghcr.io/fine/x", "ghcr.io/good/x", "ghcr.io/none/x", "quay.io/unlisted/x", "nginx"],
+    );
+    world.pod("a/poisoned", &["good", "broken"], &["ghcr.io/good/y", "ghcr.io/none/y"]);
+    assert_eq!(
+        asked(&world, &[], true),
+        [
+            "access anybody @ ghcr.io empty/x latest",
+            "access anybody @ ghcr.io fine/x latest",
+            "access anybody @ ghcr.io none/x latest",
+            "access github_pat_1 @ ghcr.io fine/x latest",
+            "access good @ ghcr.io good/x latest",
+            "issuer github_pat_1 x1 @ api.github.com",
+            "login github_pat_1 @ ghcr.io",
+            "login good @ ghcr.io",
+        ]
+    );
+}
+
+#[test]
+fn canaries_are_asked_where_they_are_listed_or_used() {
+    let with_canary = |host: &str| RegistryConfig { canary: Some("public/image".to_owned()), ..registry(host) };
+    let registries = [with_canary("ghcr.io"), with_canary("*.azurecr.io"), registry("docker.io")];
+    let mut world = World::default();
+    assert_eq!(asked(&world, &registries, true), ["canary @ ghcr.io"]);
+    world.pod("a/pod", &[], &["one.azurecr.io/x", "nginx"]);
+    world.secret("a/two", &[("two.azurecr.io", "octo", "p")]);
+    assert_eq!(
+        asked(&world, &registries, true),
+        [
+            "access anybody @ docker.io library/nginx latest",
+            "access anybody @ one.azurecr.io x latest",
+            "canary @ ghcr.io",
+            "canary @ one.azurecr.io",
+            "canary @ two.azurecr.io",
+            "login p @ two.azurecr.io",
+        ]
+    );
+}
+
+#[test]
+fn a_password_that_could_be_anything_is_never_sent_to_an_issuer() {
+    let gitlab = RegistryConfig {
+        issuer: IssuerChoice::Gitlab,
+        api: Some("https://gitlab.example.com:8443".to_owned()),
+        ..registry("registry.example.com")
+    };
+    let mut world = World::default();
+    let passwords = ["hunter2", CLASSIC, "glpat-abc", "gldt-abc", "ghs_abc", "ghr_abc", "gho_abc"];
+    for (at, password) in passwords.iter().enumerate() {
+        let secret = format!("a/s{at}");
+        world.secret(&secret, &[("ghcr.io", "octo", password), ("registry.example.com", "octo", password)]);
+    }
+    let issuers: Vec<String> =
+        asked(&world, &[gitlab], true).into_iter().filter(|ask| ask.starts_with("issuer")).collect();
+    assert_eq!(
+        issuers,
+        [
+            "issuer gho_abc x1 @ api.github.com".to_owned(),
+            format!("issuer {CLASSIC} x1 @ api.github.com"),
+            "issuer glpat-abc x1 @ gitlab.example.com:8443".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_token_at_two_registries_of_one_issuer_is_one_question() {
+    let ghes = RegistryConfig {
+        issuer: IssuerChoice::Github,
+        api: Some("https://api.github.com".to_owned()),
+        ..registry("mirror.example.com")
+    };
+    let mut world = World::default();
+    world.secret("a/one", &[("ghcr.io", "octo", CLASSIC), ("mirror.example.com", "octo", CLASSIC)]);
+    let asks = asked(&world, std::slice::from_ref(&ghes), true);
+    assert!(asks.contains(&format!("issuer {CLASSIC} x2 @ api.github.com")), "{asks:?}");
+    let mut book = book(&[ghes]);
+    world.sync(&mut book);
+    let keys: BTreeSet<TokenKey> = book.logins.values().filter_map(issuer_asks).collect();
+    let tokens: BTreeSet<TokenId> = keys.iter().map(|key| key.token).collect();
+    assert_eq!((keys.len(), tokens.len()), (1, 1));
+    assert!(keys.iter().all(|key| key.issuer.kind == IssuerKind::GithubCloud));
+}

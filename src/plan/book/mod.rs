@@ -1,0 +1,255 @@
+//! The book of credentials: what the Secrets of the inventory hold, decoded once at change.
+
+mod lookup;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretSlice};
+
+pub use self::lookup::{Matched, PodKeyring};
+use self::record::{Interner, NewLogin, images_hash};
+use super::{Identifier, LoginId, Registries, Registry, TokenId};
+use crate::cluster::{Inventory, ObjectRef, PullSecret};
+use crate::credential::{Finding, Password, RegistryKey, TokenKind, Username};
+
+/// The images that pods pull per Secret that they name, as [`crate::workload::needed_images`] gives them.
+pub type NeededImages = BTreeMap<ObjectRef, BTreeSet<Arc<str>>>;
+
+/// All credentials and logins.
+///
+/// A password is held once per login, never per credential; texts that repeat (keys, user names) are shared.
+#[derive(Debug)]
+pub struct Book {
+    /// By Secret.
+    pub secrets: BTreeMap<ObjectRef, SecretRecord>,
+    /// By id.
+    pub logins: HashMap<LoginId, Login>,
+    identifier: Identifier,
+    registries: Registries,
+    /// Registries that some login uses, by [`Registry::host`].
+    in_use: HashMap<Arc<str>, Arc<Registry>>,
+    interner: Interner,
+    decoded: u64,
+}
+
+/// What one Secret holds.
+#[derive(Debug)]
+pub struct SecretRecord {
+    /// The object it was decoded from, to see a change by pointer.
+    pub source: Arc<PullSecret>,
+    /// The kubelet's error when the Secret is malformed.
+    pub malformed: Option<String>,
+    /// Whether the kubelet skips it (wrong type or key, empty value).
+    pub skipped: bool,
+    /// Findings of the Secret as a whole.
+    pub findings: Vec<Finding>,
+    /// Its credentials in the order of the decoder. Empty when malformed or skipped.
+    pub credentials: Vec<CredentialEntry>,
+    /// Hash of the images that name this Secret, where what it holds hangs on them: a key with a glob stands for the hosts
+    /// of these images, an odd key is none when one of them matches.
+    pub(super) images: Option<u64>,
+}
+
+/// One credential: one entry of one pull Secret.
+#[derive(Debug)]
+pub struct CredentialEntry {
+    /// The effective key; `None` when the kubelet skips the entry (its key does not parse).
+    pub key: Option<Arc<RegistryKey>>,
+    /// The key as it may be shown: the effective one, or the text as written where there is none, without user and
+    /// password in front of the host.
+    pub written: Arc<str>,
+    /// User name as it may be shown.
+    pub username: Arc<str>,
+    /// Whether user name or password is empty: the runtime pulls anonymously.
+    pub anonymous: bool,
+    /// Kind of its token.
+    pub kind: TokenKind,
+    /// Id of its token (password).
+    pub token: TokenId,
+    /// The expiry that the password carries in itself.
+    pub self_described_expiry: Option<DateTime<Utc>>,
+    /// Logins that it stands for: one for a plain host on the list; for a key with a glob one per concrete host that a
+    /// needed image names; none when anonymous or not on the list.
+    pub logins: Vec<LoginId>,
+    /// Whether its registry is on the list. A key with a glob counts when it can match a registry on the list.
+    pub listed: bool,
+    /// Findings of its text.
+    pub findings: Vec<Finding>,
+}
+
+/// One login: asked once per round, however many credentials share it.
+#[derive(Debug)]
+pub struct Login {
+    /// Its id.
+    pub id: LoginId,
+    /// Where.
+    pub registry: Arc<Registry>,
+    /// User name.
+    pub username: Username,
+    /// Password.
+    pub password: Password,
+    /// Id of the password.
+    pub token: TokenId,
+    /// Kind of the token.
+    pub kind: TokenKind,
+    /// How many credentials share it.
+    pub credentials: usize,
+}
+
+/// How a Secret of the inventory differs from its record.
+enum Change {
+    /// Not at all.
+    None,
+    /// It has no record.
+    New,
+    /// Another object with the same content, as a fresh list of the watch gives.
+    Object,
+    /// The images that name it.
+    Images,
+    /// Its content.
+    Content,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new(identifier: Identifier, registries: Registries) -> Self {
+        Self {
+            secrets: BTreeMap::new(),
+            logins: HashMap::new(),
+            identifier,
+            registries,
+            in_use: HashMap::new(),
+            interner: Interner::default(),
+            decoded: 0,
+        }
+    }
+
+    /// Bring the book in step with the inventory; `needed` are the images that workloads pull, per Secret. Decodes only
+    /// Secrets whose content changed, and those whose key stands for other hosts now that other images are needed.
+    ///
+    /// Returns the logins to be asked at once, sorted: those that no credential stood for before, and those of known
+    /// Secrets whose content changed. One more copy of a known login is no reason to ask.
+    pub fn sync(&mut self, inventory: &Inventory, needed: &NeededImages) -> Vec<LoginId> {
+        let gone: Vec<ObjectRef> =
+            self.secrets.keys().filter(|at| !inventory.secrets.contains_key(*at)).cloned().collect();
+        let mut urgent = BTreeSet::new();
+        for (at, source) in &inventory.secrets {
+            let images = needed.get(at);
+            let change = match self.secrets.get(at) {
+                Some(record) => change(record, source, images),
+                None => Change::New,
+            };
+            match change {
+                Change::None => {}
+                Change::Object => {
+                    if let Some(record) = self.secrets.get_mut(at) {
+                        record.source = source.clone();
+                    }
+                }
+                Change::New | Change::Images => urgent.extend(self.decode(at, source, images)),
+                Change::Content => {
+                    urgent.extend(self.decode(at, source, images));
+                    let record = self.secrets.get(at);
+                    urgent.extend(record.iter().flat_map(|record| &record.credentials).flat_map(|entry| &entry.logins));
+                }
+            }
+        }
+        // Only now, so that a login that moved to another Secret is not taken for a new one.
+        for at in gone {
+            if let Some(record) = self.secrets.remove(&at) {
+                self.release(&record);
+            }
+        }
+        self.in_use.retain(|_, registry| Arc::strong_count(registry) > 1);
+        self.interner.prune();
+        urgent.into_iter().filter(|login| self.logins.contains_key(login)).collect()
+    }
+
+    /// The registry of a host as a key or an image names it; `None` when it is not on the list.
+    pub fn registry(&self, host: &str) -> Option<Arc<Registry>> {
+        let host = Registries::canonical_host(host)?;
+        self.in_use.get(host.as_str()).cloned().or_else(|| self.registries.find(&host))
+    }
+
+    /// All registries that may be contacted.
+    pub fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
+    /// How often a Secret was decoded so far.
+    pub fn decoded(&self) -> u64 {
+        self.decoded
+    }
+
+    /// How many credentials there are.
+    pub fn credentials(&self) -> usize {
+        self.secrets.values().map(|record| record.credentials.len()).sum()
+    }
+
+    /// Decode a Secret and put it in place of its former record. Returns the logins that are new to the book.
+    fn decode(
+        &mut self,
+        at: &ObjectRef,
+        source: &Arc<PullSecret>,
+        images: Option<&BTreeSet<Arc<str>>>,
+    ) -> Vec<LoginId> {
+        self.decoded += 1;
+        let (record, logins) = self.record(source, images);
+        let fresh = logins.into_iter().filter_map(|login| self.acquire(login)).collect();
+        if let Some(former) = self.secrets.insert(at.clone(), record) {
+            self.release(&former);
+        }
+        fresh
+    }
+
+    /// Count one more credential of a login; its id when it is new.
+    fn acquire(&mut self, new: NewLogin) -> Option<LoginId> {
+        if let Some(login) = self.logins.get_mut(&new.id) {
+            login.credentials += 1;
+            return None;
+        }
+        let NewLogin { id, registry, username, password, token, kind } = new;
+        self.logins.insert(id, Login { id, registry, username, password, token, kind, credentials: 1 });
+        Some(id)
+    }
+
+    /// Count the credentials of a record off, and forget logins that have none left.
+    fn release(&mut self, record: &SecretRecord) {
+        for id in record.credentials.iter().flat_map(|entry| &entry.logins) {
+            if let Some(login) = self.logins.get_mut(id) {
+                login.credentials -= 1;
+                if login.credentials == 0 {
+                    self.logins.remove(id);
+                }
+            }
+        }
+    }
+}
+
+fn change(record: &SecretRecord, source: &Arc<PullSecret>, images: Option<&BTreeSet<Arc<str>>>) -> Change {
+    let same_object = Arc::ptr_eq(&record.source, source);
+    if !same_object && !same_content(&record.source, source) {
+        Change::Content
+    } else if record.images.is_some_and(|hash| hash != images_hash(images)) {
+        Change::Images
+    } else if same_object {
+        Change::None
+    } else {
+        Change::Object
+    }
+}
+
+fn same_content(one: &PullSecret, other: &PullSecret) -> bool {
+    fn bytes(data: Option<&SecretSlice<u8>>) -> Option<&[u8]> {
+        data.map(ExposeSecret::expose_secret)
+    }
+    one.secret_type == other.secret_type
+        && bytes(one.dockerconfigjson.as_ref()) == bytes(other.dockerconfigjson.as_ref())
+        && bytes(one.dockercfg.as_ref()) == bytes(other.dockercfg.as_ref())
+}

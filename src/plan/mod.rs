@@ -1,0 +1,19 @@
+//! What to ask, and when: logins deduplicated over Secrets, access checks, due times, back-off.
+//!
+//! Pure: `now` is passed in as a [`Moment`]. No clock, no network.
+
+mod ask;
+mod asks;
+mod book;
+#[cfg(test)]
+mod fixture;
+mod identity;
+mod registry;
+mod schedule;
+
+pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
+pub use asks::{issuer_asks, wanted};
+pub use book::{Book, CredentialEntry, Login, Matched, NeededImages, PodKeyring, SecretRecord};
+pub use identity::{Identifier, LoginId, NoRandomness, TokenId};
+pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
+pub use schedule::Schedule;

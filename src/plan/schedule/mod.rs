@@ -1,0 +1,340 @@
+//! Due times: when each question is asked, and what waits for what.
+
+mod entry;
+mod queue;
+mod standing;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::entry::{Entry, Identity, State, Timing, fraction};
+use self::queue::{AskNo, Budget, LaneNo, Queues, Slot};
+use self::standing::{LoginLane, Standing};
+use super::{Ask, Cadence, LoginId, Moment, Wanted};
+use crate::config::{IssuerConfig, ProbeConfig};
+
+/// When each question is due. Pure: every call that needs the time is told it, and nothing is random: repetitions are
+/// spread by a hash of the question.
+///
+/// The loop that drives it: [`Schedule::sync`] when the wanted set changes, [`Schedule::pop_due`] while there are free
+/// slots, [`Schedule::done`] for each answer, and sleep until [`Schedule::next_due`].
+#[derive(Debug)]
+pub struct Schedule {
+    timing: Timing,
+    queues: Queues,
+    entries: HashMap<AskNo, Entry>,
+    by_identity: HashMap<Identity, AskNo>,
+    /// Lanes that logins share.
+    logins: HashMap<LoginId, LoginLane>,
+    next: AskNo,
+    turn: u64,
+    generation: u64,
+}
+
+impl Schedule {
+    /// An empty schedule with the intervals of the config.
+    pub fn new(probe: &ProbeConfig, issuer: &IssuerConfig) -> Self {
+        let timing = Timing::new(probe, issuer);
+        let budget = Budget { per_round: probe.access_checks_per_login.max(1), round: timing.interval };
+        Self {
+            timing,
+            queues: Queues::new(probe.concurrency, budget),
+            entries: HashMap::new(),
+            by_identity: HashMap::new(),
+            logins: HashMap::new(),
+            next: 0,
+            turn: 0,
+            generation: 0,
+        }
+    }
+
+    /// The time inside: it runs an interval ahead, so that there is room below "now" for the head start of urgent questions
+    /// from the first moment on.
+    fn inside(&self, now: Moment) -> Moment {
+        now.after(self.timing.interval)
+    }
+
+    /// Take over what is wanted from now on: a new question is due at once, one that is wanted no more is forgotten. All
+    /// questions about an `urgent` login (new, or its Secret changed) are due at once, even when it is dead; when the same
+    /// login is urgent again within the confirmation spacing, it waits that long.
+    pub fn sync(&mut self, wanted: &[Wanted], urgent: &[LoginId], now: Moment) {
+        let now = self.inside(now);
+        self.generation += 1;
+        for want in wanted {
+            match self.by_identity.get(&Identity::of(&want.ask)) {
+                Some(no) => self.renew(*no, want),
+                None => self.add(want, now),
+            }
+        }
+        let generation = self.generation;
+        let gone: Vec<AskNo> =
+            self.entries.iter().filter(|(_, entry)| entry.generation != generation).map(|(no, _)| *no).collect();
+        for no in gone {
+            self.drop_ask(no);
+        }
+        self.link_issuers();
+        for login in urgent {
+            self.hurry(*login, now);
+        }
+        self.queues.prune(now);
+    }
+
+    /// Up to `limit` questions that are due, now in flight: hand each back with [`Schedule::done`]. Never two exchanges of
+    /// one login at once; fair over hosts.
+    pub fn pop_due(&mut self, now: Moment, limit: usize) -> Vec<Ask> {
+        let now = self.inside(now);
+        let popped = self.queues.pop(now, limit);
+        let mut asks = Vec::with_capacity(popped.len());
+        for no in popped {
+            if let Some(entry) = self.entries.get_mut(&no) {
+                entry.state = State::InFlight { again: false, gone: false };
+                asks.push(entry.ask.clone());
+            }
+        }
+        asks
+    }
+
+    /// An exchange has ended; `cadence` says when to ask again. A question that is not in flight is passed over.
+    pub fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        let now = self.inside(now);
+        let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
+        let Some(entry) = self.entries.get(&no) else { return };
+        let State::InFlight { again, gone } = entry.state else { return };
+        let (lane, host) = (entry.lane, entry.host.clone());
+        self.queues.finish(lane);
+        if let Cadence::NotBefore(named) = cadence {
+            self.queues.hold(&host, now.after(named.min(self.timing.longest)));
+        }
+        if gone {
+            self.forget(no);
+        } else {
+            self.conclude(no, cadence, now, again);
+        }
+    }
+
+    /// Another exchange changed what is known: ask again as if this question had been asked now and been given this
+    /// cadence. One that is in flight or unknown is passed over.
+    pub fn revise(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        let now = self.inside(now);
+        let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
+        if matches!(self.entries.get(&no), Some(Entry { state: State::Queued(_), .. })) {
+            self.conclude(no, cadence, now, false);
+        }
+    }
+
+    /// Ask at once, as far as holds allow. One that is in flight or unknown, or that waits for its login to be accepted,
+    /// is passed over.
+    pub fn hasten(&mut self, ask: &Ask, now: Moment) {
+        let now = self.inside(now);
+        let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
+        if let Some(Entry { state: State::Queued(slot), .. }) = self.entries.get(&no) {
+            self.queue(no, self.brought_forward(*slot, now, now));
+        }
+    }
+
+    /// Queue a question that was answered, and let its answer bear on others.
+    fn conclude(&mut self, no: AskNo, cadence: Cadence, now: Moment, at_once: bool) {
+        let Some(entry) = self.entries.get_mut(&no) else { return };
+        entry.last_done = Some((now, cadence));
+        let mut wait = entry.wait(cadence, self.timing);
+        let ask = entry.ask.clone();
+        if let (Ask::Issuer(_), Cadence::Routine, Some(entry)) = (&ask, cadence, self.entries.get(&no))
+            && self.all_dead(&entry.logins)
+        {
+            wait = wait.max(entry.dead_wait(self.timing));
+        }
+        // Confirmations are part of the round that the first denial belongs to.
+        let budgeted = matches!(ask, Ask::Access { login: Some(_), .. }) && cadence == Cadence::Routine;
+        let due = if at_once { now } else { now.after(wait) };
+        self.queue(no, Slot::at(due, budgeted));
+        match ask {
+            Ask::Login(login) => self.judge(login, cadence, now),
+            Ask::Access { login: Some(login), .. } => self.judge_access(login, cadence, now),
+            _ => {}
+        }
+    }
+
+    /// Ask nothing of a host (of a registry or of an issuer's API) before `until`.
+    pub fn hold(&mut self, host: &Arc<str>, until: Moment) {
+        self.queues.hold(host, self.inside(until));
+    }
+
+    /// From when on [`Schedule::pop_due`] has something to give, as long as nothing else happens.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.queues.next_due().map(|due| Moment(due.since(Moment(self.timing.interval))))
+    }
+
+    /// How late the most overdue question is.
+    pub fn lag(&self, now: Moment) -> Duration {
+        self.queues.lag(self.inside(now))
+    }
+
+    /// How many questions are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.queues.in_flight()
+    }
+
+    /// How many questions are known, those in flight included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn add(&mut self, want: &Wanted, now: Moment) {
+        self.next += 1;
+        let no = self.next;
+        let identity = Identity::of(&want.ask);
+        let fraction = fraction(&identity);
+        let lane = match want.ask.login() {
+            Some(login) => self.login_lane(login, &want.host),
+            None => self.queues.add_lane(&want.host, fraction),
+        };
+        let mut open = true;
+        if let Some(shared) = want.ask.login().and_then(|login| self.logins.get_mut(&login)) {
+            if matches!(want.ask, Ask::Login(_)) {
+                shared.login = Some(no);
+            } else {
+                shared.accesses.insert(no);
+                open = shared.standing == Standing::Open;
+            }
+        }
+        let entry = Entry {
+            ask: want.ask.clone(),
+            host: want.host.clone(),
+            lane,
+            logins: want.logins.clone(),
+            state: State::Parked(now),
+            fraction,
+            last_done: None,
+            last_urgent: None,
+            repetitions: 0,
+            unproven: 0,
+            generation: self.generation,
+        };
+        let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. });
+        self.entries.insert(no, entry);
+        self.by_identity.insert(identity, no);
+        if open {
+            self.queue(no, Slot::at(now, budgeted));
+        }
+    }
+
+    fn login_lane(&mut self, login: LoginId, host: &Arc<str>) -> LaneNo {
+        if let Some(shared) = self.logins.get(&login) {
+            return shared.lane;
+        }
+        let lane = self.queues.add_lane(host, fraction(&Identity::Login(login)));
+        let (accesses, issuers) = (BTreeSet::new(), Vec::new());
+        self.logins.insert(login, LoginLane { lane, standing: Standing::Unasked, login: None, accesses, issuers });
+        lane
+    }
+
+    fn renew(&mut self, no: AskNo, want: &Wanted) {
+        let Some(entry) = self.entries.get_mut(&no) else { return };
+        entry.generation = self.generation;
+        entry.ask.clone_from(&want.ask);
+        entry.logins.clone_from(&want.logins);
+        if let State::InFlight { gone, .. } = &mut entry.state {
+            *gone = false;
+        }
+    }
+
+    /// Forget a question, or once it is done when it is in flight.
+    fn drop_ask(&mut self, no: AskNo) {
+        match self.entries.get_mut(&no).map(|entry| &mut entry.state) {
+            Some(State::InFlight { gone, .. }) => *gone = true,
+            _ => self.forget(no),
+        }
+    }
+
+    fn forget(&mut self, no: AskNo) {
+        let Some(entry) = self.entries.remove(&no) else { return };
+        self.by_identity.remove(&Identity::of(&entry.ask));
+        if let State::Queued(slot) = entry.state {
+            self.queues.take(entry.lane, no, slot);
+        }
+        let Some(login) = entry.ask.login() else {
+            self.queues.remove_lane(entry.lane);
+            return;
+        };
+        if let Some(shared) = self.logins.get_mut(&login) {
+            shared.accesses.remove(&no);
+            shared.login = shared.login.filter(|own| *own != no);
+            if shared.accesses.is_empty() && shared.login.is_none() {
+                self.logins.remove(&login);
+                self.queues.remove_lane(entry.lane);
+            }
+        }
+    }
+
+    /// Tell each login which questions to issuers are about its token.
+    fn link_issuers(&mut self) {
+        for shared in self.logins.values_mut() {
+            shared.issuers.clear();
+        }
+        for (no, entry) in &self.entries {
+            for login in &entry.logins {
+                if let Some(shared) = self.logins.get_mut(login) {
+                    shared.issuers.push(*no);
+                }
+            }
+        }
+    }
+
+    /// Put a question into the queue of its lane, wherever it stood before.
+    fn queue(&mut self, no: AskNo, slot: Slot) {
+        self.turn += 1;
+        let slot = Slot { turn: self.turn, ..slot };
+        let Some(entry) = self.entries.get_mut(&no) else { return };
+        if let State::Queued(before) = entry.state {
+            self.queues.take(entry.lane, no, before);
+        }
+        entry.state = State::Queued(slot);
+        self.queues.put(entry.lane, no, slot);
+    }
+
+    /// Ask everything about a login at once.
+    fn hurry(&mut self, login: LoginId, now: Moment) {
+        let Some(shared) = self.logins.get(&login) else { return };
+        let all = shared.login.iter().chain(&shared.accesses).chain(&shared.issuers);
+        for no in all.copied().collect::<Vec<_>>() {
+            let Some(entry) = self.entries.get_mut(&no) else { continue };
+            let opens = match entry.last_urgent {
+                // A moment that was granted already and has not passed.
+                Some(last) if last >= now => last,
+                Some(last) => last.after(self.timing.spacing).max(now),
+                None => now,
+            };
+            match &mut entry.state {
+                State::InFlight { again, .. } => *again |= opens <= now,
+                State::Parked(from) => *from = (*from).min(opens),
+                State::Queued(slot) => {
+                    let slot = *slot;
+                    self.queue(no, self.brought_forward(slot, opens, now));
+                }
+            }
+            if let Some(entry) = self.entries.get_mut(&no) {
+                entry.last_urgent = Some(opens);
+            }
+        }
+    }
+
+    /// A slot that is due at `at`, unless it is before. One that is due now goes before all that is less than an interval
+    /// late, so that a change shows soon; what is later than that goes first, so that nobody can starve the others by
+    /// changing Secrets.
+    fn brought_forward(&self, slot: Slot, at: Moment, now: Moment) -> Slot {
+        let due = slot.due.min(at);
+        let head_start = if due <= now { self.timing.interval } else { Duration::ZERO };
+        Slot { key: Moment(due.0.saturating_sub(head_start)).min(slot.key), due, ..slot }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the exchanges of a login mean for its other questions.
+
+use std::collections::BTreeSet;
+
+use super::Schedule;
+use super::entry::State;
+use super::queue::{AskNo, LaneNo, Slot};
+use crate::plan::{Cadence, LoginId, Moment};
+
+#[derive(Debug)]
+pub(super) struct LoginLane {
+    pub(super) lane: LaneNo,
+    pub(super) standing: Standing,
+    /// The question whether the login is accepted.
+    pub(super) login: Option<AskNo>,
+    pub(super) accesses: BTreeSet<AskNo>,
+    /// Questions to issuers about its token.
+    pub(super) issuers: Vec<AskNo>,
+}
+
+/// What the login's own exchanges let its other questions do. While it is refused every further exchange would be one
+/// more refused login, and many of these in a row lock the owner out of GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Not asked yet: access checks wait for the first answer.
+    Unasked,
+    /// Access checks go.
+    Open,
+    /// Its exchange proves nothing: one access check goes, which may fare better; the others wait for its answer, so that
+    /// a registry in trouble is not asked everything.
+    Trying,
+    /// Refused, not yet proven: access checks wait.
+    Doubted,
+    /// Proven dead: access checks wait, and the issuer is asked as rarely as the registry.
+    Dead,
+}
+
+impl Schedule {
+    /// Draw the consequences of a login's exchange for its other questions.
+    pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, now: Moment) {
+        let Some(before) = self.logins.get(&login).map(|shared| shared.standing) else { return };
+        let standing = match (cadence, before) {
+            (Cadence::Routine, _) => Standing::Open,
+            (Cadence::Confirm, _) => Standing::Doubted,
+            (Cadence::Dead, _) => Standing::Dead,
+            (Cadence::BackOff | Cadence::NotBefore(_), Standing::Doubted | Standing::Dead) => before,
+            (Cadence::BackOff | Cadence::NotBefore(_), _) => Standing::Trying,
+        };
+        self.stand(login, standing, now);
+    }
+
+    /// An access check that got an answer, while the login's own exchange proves nothing: the registry is well enough.
+    pub(super) fn judge_access(&mut self, login: LoginId, cadence: Cadence, now: Moment) {
+        let trying = self.logins.get(&login).is_some_and(|shared| shared.standing == Standing::Trying);
+        if trying && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
+            self.stand(login, Standing::Open, now);
+        }
+    }
+
+    /// Set the standing of a login, and let its other questions go or wait accordingly.
+    fn stand(&mut self, login: LoginId, standing: Standing, now: Moment) {
+        let Some(shared) = self.logins.get_mut(&login) else { return };
+        let before = std::mem::replace(&mut shared.standing, standing);
+        let (accesses, issuers) = (shared.accesses.clone(), shared.issuers.clone());
+        let trial = if standing == Standing::Trying { self.soonest(&accesses) } else { None };
+        for no in accesses {
+            self.gate(no, standing == Standing::Open || trial == Some(no), now);
+        }
+        if standing != before {
+            for no in issuers {
+                self.rest_issuer(no, now);
+            }
+        }
+    }
+
+    /// Of some access checks the one whose turn it is.
+    fn soonest(&self, accesses: &BTreeSet<AskNo>) -> Option<AskNo> {
+        let due = |no: &AskNo| match self.entries.get(no).map(|entry| entry.state) {
+            Some(State::Parked(due) | State::Queued(Slot { due, .. })) => Some((due, *no)),
+            _ => None,
+        };
+        accesses.iter().filter_map(due).min().map(|(_, no)| no)
+    }
+
+    /// Let an access check go, or make it wait.
+    fn gate(&mut self, no: AskNo, open: bool, now: Moment) {
+        let Some(entry) = self.entries.get_mut(&no) else { return };
+        match entry.state {
+            State::Parked(from) if open => {
+                let due = from.max(now);
+                self.queue(no, Slot::at(due, true));
+            }
+            State::Queued(slot) if !open => {
+                entry.state = State::Parked(slot.due);
+                self.queues.take(entry.lane, no, slot);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ask an issuer about a token as rarely as its logins are asked once all of them are dead, and as usual before. What
+    /// the issuer has not answered yet is asked all the same.
+    fn rest_issuer(&mut self, no: AskNo, now: Moment) {
+        let Some(entry) = self.entries.get(&no) else { return };
+        let (State::Queued(slot), Some((last, Cadence::Routine))) = (entry.state, entry.last_done) else { return };
+        let due = if self.all_dead(&entry.logins) {
+            slot.due.max(last.after(entry.dead_wait(self.timing)))
+        } else {
+            slot.due.min(last.after(self.timing.issuer_interval).max(now))
+        };
+        self.queue(no, Slot::at(due, false));
+    }
+
+    pub(super) fn all_dead(&self, logins: &[LoginId]) -> bool {
+        let dead = |login| self.logins.get(login).is_some_and(|shared: &LoginLane| shared.standing == Standing::Dead);
+        !logins.is_empty() && logins.iter().all(dead)
+    }
+}

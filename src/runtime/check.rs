@@ -1,0 +1,98 @@
+//! The command `check`: one round, then a report and an exit code.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::serve::patrol;
+use super::setup::{self, Setup, SetupError};
+use crate::cli::args::{CheckArgs, Common, OutputFormat};
+use crate::cli::exit::Exit;
+use crate::cli::progress::Progress;
+use crate::cli::report::Look;
+use crate::cli::{document, report, terminal};
+use crate::cluster::{self, Input, Inventory, Scope, SharedInventory};
+use crate::metrics::{BuildInfo, DaemonMetrics};
+use crate::outlook::Snapshot;
+
+/// How long a one-shot run waits between two refusals at most.
+const LONGEST_SPACING: Duration = Duration::from_secs(2);
+/// No one-shot run takes as long.
+const LONGER_THAN_A_RUN: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, SetupError> {
+    let Setup { mut config, registries } = setup::prepare(common, "warn")?;
+    config.probe.confirmation_spacing = config.probe.confirmation_spacing.min(LONGEST_SPACING);
+    // One round: what is settled does not come round again, however short the daemon's intervals are.
+    config.probe.interval = config.probe.interval.max(LONGER_THAN_A_RUN);
+    config.issuer.interval = config.issuer.interval.max(LONGER_THAN_A_RUN);
+    config.probe.rejected_interval = config.probe.rejected_interval.max(LONGER_THAN_A_RUN);
+    let namespaces: Vec<String> = args.namespace.iter().cloned().collect();
+    let scope = Scope::new(&config.scope, &namespaces).map_err(SetupError::Scope)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
+    runtime.block_on(async move {
+        let inventory = read(common, args, &scope).await?;
+        if inventory.secrets.is_empty() {
+            say("no pull Secret found: nothing to check\n");
+        }
+        let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).map_err(SetupError::Metrics)?);
+        let patrol = patrol(config, registries, SharedInventory::new(inventory), metrics)?;
+        let snapshot = if args.offline {
+            patrol.offline()
+        } else {
+            let stderr = std::io::stderr();
+            let mut bar = Progress::new(&stderr, stderr.is_terminal());
+            let snapshot = patrol.run_once(|progress| bar.update(progress.settled, progress.total)).await;
+            snapshot.map_err(|error| SetupError::TaskEnded { task: "check", reason: error.to_string() })?
+        };
+        write(args, &snapshot)?;
+        Ok(ExitCode::from(Exit::of(&snapshot, args.offline).code()))
+    })
+}
+
+/// The objects, from the paths or the cluster.
+async fn read(common: &Common, args: &CheckArgs, scope: &Scope) -> Result<Inventory, SetupError> {
+    if args.paths.is_empty() {
+        let client = cluster::client(common.kubeconfig.as_deref(), common.context.as_deref())
+            .await
+            .map_err(SetupError::Cluster)?;
+        return cluster::snapshot_cluster(&client, scope).await.map_err(SetupError::Listing);
+    }
+    let mut inputs = Vec::with_capacity(args.paths.len());
+    for path in &args.paths {
+        inputs.push(if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map_err(SetupError::Input)?;
+            Input::Stdin(bytes)
+        } else {
+            Input::Path(path.clone())
+        });
+    }
+    Ok(cluster::load(&inputs, scope))
+}
+
+/// The report, to standard output.
+fn write(args: &CheckArgs, snapshot: &Snapshot) -> Result<(), SetupError> {
+    let stdout = std::io::stdout();
+    let mut out = std::io::BufWriter::new(stdout.lock());
+    let written = match args.output {
+        OutputFormat::Json => document::write_json(snapshot, &mut out),
+        OutputFormat::Yaml => document::write_yaml(snapshot, &mut out),
+        OutputFormat::Table => {
+            let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+            let colour = args.color.wanted(stdout.is_terminal(), no_color.as_deref(), term.as_deref());
+            report::write(snapshot, Look { width: terminal::width(), colour }, &mut out)
+        }
+    };
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(SetupError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A sentence for a person, to standard error.
+fn say(text: &str) {
+    // Nothing can be done when standard error is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

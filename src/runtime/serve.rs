@@ -1,0 +1,183 @@
+//! The daemon: sources, patrol and listeners as tasks that are all watched.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::setup::{self, Setup, SetupError};
+use crate::cli::args::{Common, ServeArgs};
+use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
+use crate::config::Config;
+use crate::metrics::{BuildInfo, DaemonMetrics};
+use crate::outlook::Snapshot;
+use crate::patrol::{Parts, Patrol};
+use crate::plan::{Identifier, Registries};
+use crate::probe::{self, Prober};
+use crate::web::{self, Faces, Limits};
+
+/// Where the daemon takes its objects from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Manifest files and folders, re-read on change.
+    Files(Vec<PathBuf>),
+    /// A cluster; the parts are those of the kubeconfig, if not the usual ones.
+    Cluster {
+        /// Kubeconfig file.
+        kubeconfig: Option<PathBuf>,
+        /// Context in it.
+        context: Option<String>,
+    },
+}
+
+/// Everything `serve` needs. Listeners are bound by the caller.
+#[derive(Debug)]
+pub struct ServeSettings {
+    /// The config.
+    pub config: Config,
+    /// Who may be contacted.
+    pub registries: Registries,
+    /// Where objects come from.
+    pub source: Source,
+    /// Where to serve.
+    pub listeners: Vec<TcpListener>,
+}
+
+/// The counters are told about failed watches by the room that watches.
+struct Observer(Arc<DaemonMetrics>);
+
+impl WatchObserver for Observer {
+    fn error(&self, resource: Resource, reason: &'static str) {
+        self.0.watch_failed(resource.as_str(), reason);
+    }
+}
+
+/// The command `serve`.
+pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, SetupError> {
+    let Setup { config, registries } = setup::prepare(common, "info")?;
+    let source = if args.manifests.is_empty() {
+        Source::Cluster { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() }
+    } else {
+        Source::Files(args.manifests)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
+    runtime.block_on(async move {
+        let mut listeners = Vec::with_capacity(args.listen_addresses.len());
+        for address in &args.listen_addresses {
+            listeners.push(setup::listen(address).await?);
+        }
+        let shutdown = CancellationToken::new();
+        let stop_on_signal = signals(shutdown.clone());
+        tokio::select! {
+            biased;
+            result = serve(ServeSettings { config, registries, source, listeners }, shutdown) => result?,
+            result = stop_on_signal => result?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The first SIGTERM or SIGINT starts a graceful stop, the second ends the wait for it.
+async fn signals(shutdown: CancellationToken) -> Result<(), SetupError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(SetupError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(SetupError::Runtime)?;
+    for graceful in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if graceful {
+            tracing::info!("stopping; a second signal stops at once");
+            shutdown.cancel();
+        }
+    }
+    Ok(())
+}
+
+/// Serve until `shutdown`. A task that ends before is an error: nothing runs unobserved.
+pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Result<(), SetupError> {
+    let ServeSettings { config, registries, source, listeners } = settings;
+    let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).map_err(SetupError::Metrics)?);
+    for host in registries.listed_hosts() {
+        metrics.add_registry(host);
+    }
+    for resource in Resource::ALL {
+        metrics.add_watch(resource.as_str(), &WATCH_ERROR_REASONS);
+    }
+    let scope = Scope::new(&config.scope, &[]).map_err(SetupError::Scope)?;
+    let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::default()));
+    let inventory = SharedInventory::new(Inventory::default());
+    for listener in &listeners {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "listening");
+        }
+    }
+
+    let mut tasks = JoinSet::new();
+    let router = web::router(Faces::new(snapshot, Arc::clone(&metrics)));
+    let stopping = shutdown.clone().cancelled_owned();
+    tasks.spawn(async move {
+        let ended = web::serve(listeners, router, Limits::default(), stopping).await;
+        ("web", ended.map_err(|error| error.to_string()))
+    });
+    let (shared, stop) = (inventory.clone(), shutdown.clone());
+    match source {
+        Source::Files(paths) => {
+            tasks.spawn(async move {
+                let ended = cluster::watch_files(paths, scope, shared, stop).await;
+                ("manifests", ended.map_err(|error| chain(&error)))
+            });
+        }
+        Source::Cluster { kubeconfig, context } => {
+            let client =
+                cluster::client(kubeconfig.as_deref(), context.as_deref()).await.map_err(SetupError::Cluster)?;
+            let observer = Observer(Arc::clone(&metrics));
+            tasks.spawn(async move {
+                let ended = cluster::watch_cluster(client, scope, shared, observer, stop).await;
+                ("watch", ended.map_err(|error| chain(&error)))
+            });
+        }
+    }
+    let patrol = patrol(config, registries, inventory, metrics)?;
+    let stop = shutdown.clone();
+    tasks.spawn(async move { ("patrol", patrol.run(snapshots, stop).await.map_err(|error| chain(&error))) });
+
+    while let Some(ended) = tasks.join_next().await {
+        let (task, result) =
+            ended.map_err(|error| SetupError::TaskEnded { task: "background", reason: error.to_string() })?;
+        match result {
+            Err(reason) => return Err(SetupError::TaskEnded { task, reason }),
+            Ok(()) if shutdown.is_cancelled() => {}
+            Ok(()) => return Err(SetupError::TaskEnded { task, reason: "nobody told it to".to_owned() }),
+        }
+    }
+    Ok(())
+}
+
+/// A patrol over an inventory.
+pub(super) fn patrol(
+    config: Config,
+    registries: Registries,
+    inventory: SharedInventory,
+    metrics: Arc<DaemonMetrics>,
+) -> Result<Patrol, SetupError> {
+    let identifier = Identifier::random().map_err(SetupError::Randomness)?;
+    let prober = Prober::new(probe::Settings::new(config.probe.timeout));
+    Ok(Patrol::new(Parts { config, registries, identifier, inventory, prober, metrics }))
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,103 @@
+//! What every command does first: log, config, TLS provider, registries.
+
+use std::net::SocketAddr;
+
+use super::logging;
+use crate::cli::args::Common;
+use crate::config::{self, Config, ConfigError, IssuerChoice, RegistryConfig};
+use crate::plan::{Registries, RegistryError};
+
+/// Why a command cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The log level.
+    #[error("the log cannot start")]
+    Log(#[source] logging::BadLevel),
+    /// The config file.
+    #[error("the config cannot be used")]
+    Config(#[source] ConfigError),
+    /// An entry of `registries`.
+    #[error("the registries of the config cannot be used")]
+    Registries(#[source] RegistryError),
+    /// A label selector or a namespace of the scope.
+    #[error("the scope of the config cannot be used")]
+    Scope(#[source] crate::cluster::ScopeError),
+    /// The counters.
+    #[error("the counters cannot start; this is a bug, please report it")]
+    Metrics(#[source] prometheus::Error),
+    /// No random key.
+    #[error("the system gives no random bytes")]
+    Randomness(#[source] crate::plan::NoRandomness),
+    /// The first list of a one-shot run.
+    #[error("cannot read the objects of the cluster")]
+    Listing(#[source] crate::cluster::SnapshotError),
+    /// No cluster.
+    #[error("no cluster to read from; give a PATH to read manifests instead")]
+    Cluster(#[source] crate::cluster::ClientError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: choose another one with --web.listen-address")]
+    Listen {
+        /// The address as given.
+        address: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Standard input.
+    #[error("cannot read standard input")]
+    Input(#[source] std::io::Error),
+    /// Standard output.
+    #[error("cannot write the report")]
+    Output(#[source] std::io::Error),
+    /// The asynchronous runtime.
+    #[error("the runtime cannot start")]
+    Runtime(#[source] std::io::Error),
+    /// A task that must run for ever has ended: the process cannot be trusted any more.
+    #[error("the task `{task}` ended: {reason}")]
+    TaskEnded {
+        /// Which.
+        task: &'static str,
+        /// How.
+        reason: String,
+    },
+}
+
+/// Config and registries, checked.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// The config, with the registries of the command line added.
+    pub(super) config: Config,
+    /// Who may be contacted.
+    pub(super) registries: Registries,
+}
+
+/// Start the log, read the config, check the registries.
+pub(super) fn prepare(common: &Common, default_level: &str) -> Result<Setup, SetupError> {
+    logging::start(common.log_level.as_deref(), default_level, common.log_format).map_err(SetupError::Log)?;
+    let mut config = match &common.config_file {
+        Some(path) => config::load(path).map_err(SetupError::Config)?,
+        None => Config::default(),
+    };
+    config.registries.extend(common.registries.iter().map(|host| RegistryConfig::plain(host, IssuerChoice::Auto)));
+    let registries = Registries::new(&config.registries).map_err(SetupError::Registries)?;
+    crate::probe::install_tls_provider();
+    Ok(Setup { config, registries })
+}
+
+/// `:9797`, `127.0.0.1:9797` or `[::1]:9797`, as exporters write it; without a host every address is meant.
+pub(super) async fn listen(address: &str) -> Result<tokio::net::TcpListener, SetupError> {
+    let refused = |source| SetupError::Listen { address: address.to_owned(), source };
+    if let Some(port) = address.strip_prefix(':') {
+        let port: u16 = port.parse().map_err(|_| {
+            refused(std::io::Error::new(std::io::ErrorKind::InvalidInput, "the port is no number from 0 to 65535"))
+        })?;
+        // A dual-stack listener where IPv6 exists, else IPv4 alone.
+        let everywhere = tokio::net::TcpListener::bind(SocketAddr::from(([0_u16; 8], port))).await;
+        return match everywhere {
+            Ok(listener) => Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(refused(error)),
+            Err(_) => tokio::net::TcpListener::bind(SocketAddr::from(([0_u8; 4], port))).await.map_err(refused),
+        };
+    }
+    tokio::net::TcpListener::bind(address).await.map_err(refused)
+}

@@ -1,0 +1,139 @@
+//! What an issuer's answers prove of a token, and incidents of issuers.
+
+use chrono::{DateTime, Utc};
+
+use super::run::{self, Standing};
+use super::{Advice, Ledger};
+use crate::plan::{Ask, Cadence, IssuerKind, Moment, TokenKey};
+use crate::probe::{TokenFacts, expand};
+
+/// The scope that pulling from GitHub's registry needs (docs.github.com, "About permissions for GitHub Packages").
+pub const PULL_SCOPE: &str = "read:packages";
+
+/// Answers that disown a token, or lack the scope, before that is proven.
+const TWICE: u32 = 2;
+
+impl Ledger {
+    /// The issuer knows the token.
+    pub(super) fn alive(&mut self, token: &TokenKey, now: Moment) {
+        let record = self.token_mut(token);
+        let known = record.standing.known_good;
+        record.standing.accept(now);
+        record.forbidden_by_policy = false;
+        let any_known = known || self.tokens_of(token).any(|(id, other)| id != token && other.known_good);
+        let Some(issuer) = self.issuers.get_mut(&token.issuer) else { return };
+        issuer.alive_at = Some(now);
+        if issuer.incident && (known || !any_known) {
+            self.set_issuer_incident(token, false);
+        }
+    }
+
+    /// What the issuer told of a living token.
+    pub(super) fn facts(&mut self, token: &TokenKey, facts: &TokenFacts, now: Moment) -> Advice {
+        let spacing = self.rules.spacing;
+        let record = self.token_mut(token);
+        let mut facts = facts.clone();
+        if facts.owner.is_none() {
+            facts.owner = record.facts.take().and_then(|known| known.owner);
+        }
+        let github = matches!(token.issuer.kind, IssuerKind::GithubCloud | IssuerKind::GithubServer);
+        let mut cadence = Cadence::Routine;
+        if let Some(told) = facts.scopes.as_deref().filter(|_| github) {
+            if expand(told).contains(PULL_SCOPE) {
+                record.scope_run.clear();
+                record.pull_scope_missing = false;
+            } else {
+                record.scope_run.refuse(now, spacing);
+                record.pull_scope_missing |= record.scope_run.count() >= TWICE;
+                if !record.pull_scope_missing {
+                    cadence = Cadence::Confirm;
+                }
+            }
+        }
+        record.facts = Some(facts);
+        Advice::just(cadence)
+    }
+
+    /// The issuer does not know the token.
+    pub(super) fn disowned(&mut self, token: &TokenKey, at: DateTime<Utc>, now: Moment) -> Advice {
+        let (spacing, window) = (self.rules.spacing, self.rules.issuer_interval);
+        let standing = &mut self.token_mut(token).standing;
+        standing.latest = Some((now, false));
+        standing.all.refuse(now, spacing);
+        if !self.issuer_in_incident(token)
+            && run::is_incident(self.tokens_of(token).map(|(_, standing)| standing), now, window)
+        {
+            self.set_issuer_incident(token, true);
+        }
+        let incident = self.issuer_in_incident(token);
+        let standing = &mut self.token_mut(token).standing;
+        if !incident {
+            standing.run.refuse(now, spacing);
+        }
+        if !incident && self.disownment_is_proven(token) {
+            self.token_mut(token).standing.bury();
+        }
+        let standing = &self.token_mut(token).standing;
+        let (dead, count) = (standing.dead, standing.run.count());
+        let mut advice = Advice::just(match (dead, incident) {
+            (true, _) => Cadence::Dead,
+            (false, false) if count < TWICE => Cadence::Confirm,
+            (false, _) => Cadence::BackOff,
+        });
+        if !dead && !incident {
+            advice.at_once.extend(self.issuer_control(token));
+        }
+        let logins: Vec<_> = self.tokens.get(token).into_iter().flat_map(|token| &token.logins).copied().collect();
+        for login in logins {
+            let Some(record) = self.logins.get(&login) else { continue };
+            if record.standing.dead {
+                continue;
+            }
+            if self.issuer_confirms(login) {
+                self.bury(login, at);
+                advice.also.push((Ask::Login(login), Cadence::Dead));
+            } else if !record.standing.refused() && !dead {
+                advice.at_once.push(Ask::Login(login));
+            }
+        }
+        advice
+    }
+
+    /// Whether the issuer does not know the token for certain: disowned twice, and another token was found alive in between,
+    /// or nobody is left who could be such a control. An issuer that disowns everyone shows itself at the control first.
+    fn disownment_is_proven(&self, token: &TokenKey) -> bool {
+        let Some(standing) = self.tokens.get(token).map(|record| &record.standing) else { return false };
+        let alive_at = self.issuers.get(&token.issuer).and_then(|issuer| issuer.alive_at);
+        let others = self.tokens_of(token).filter(|(id, _)| *id != token).map(|(_, other)| other);
+        standing.run.count() >= TWICE
+            && (alive_at >= standing.run.last_but_one()
+                || (!standing.suspect && run::nobody_left(others, &standing.run)))
+    }
+
+    /// Another token of the issuer that lives, the one that was not heard for longest.
+    fn issuer_control(&self, token: &TokenKey) -> Option<Ask> {
+        let living = self.tokens_of(token).filter(|(id, other)| *id != token && other.accepted());
+        living.min_by_key(|(id, other)| (other.latest, *id)).map(|(id, _)| Ask::Issuer(id.clone()))
+    }
+
+    fn issuer_in_incident(&self, token: &TokenKey) -> bool {
+        self.issuers.get(&token.issuer).is_some_and(|issuer| issuer.incident)
+    }
+
+    fn set_issuer_incident(&mut self, token: &TokenKey, begins: bool) {
+        let Some(issuer) = self.issuers.get_mut(&token.issuer) else { return };
+        issuer.incident = begins;
+        let turn = if begins { Standing::incident_began } else { Standing::incident_ended };
+        for token in &issuer.tokens {
+            if let Some(record) = self.tokens.get_mut(token) {
+                turn(&mut record.standing);
+            }
+        }
+    }
+
+    /// The tokens of the same issuer, this one included.
+    fn tokens_of(&self, token: &TokenKey) -> impl Iterator<Item = (&TokenKey, &Standing)> {
+        let tokens = self.issuers.get(&token.issuer).into_iter().flat_map(|issuer| &issuer.tokens);
+        tokens.filter_map(|token| Some((token, &self.tokens.get(token)?.standing)))
+    }
+}

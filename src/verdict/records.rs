@@ -1,0 +1,226 @@
+//! What the ledger keeps of each login, repository, token and host.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::EvidenceRow;
+use super::run::{Run, Standing};
+use crate::plan::{LoginId, Moment, TokenKey};
+use crate::probe::{AccessAnswer, Evidence, Guarded, Outcome, ProbeKind, TokenFacts, Unproven};
+
+/// A proven state and the exchange that last fitted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    pub(super) yes: bool,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// The last few exchanges, newest last.
+#[derive(Debug, Default)]
+pub(super) struct Rows(VecDeque<EvidenceRow>);
+
+impl Rows {
+    const KEPT: usize = 5;
+
+    pub(super) fn push<A>(&mut self, kind: ProbeKind, outcome: Outcome, evidence: &Evidence<A>) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(EvidenceRow {
+            at: evidence.at,
+            kind: kind.as_str(),
+            outcome: outcome.as_str(),
+            http_status: evidence.http_status,
+            code: evidence.code.clone(),
+            detail: evidence.detail.clone(),
+        });
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<EvidenceRow> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+/// Whether a registry asks for the password at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// No login exchange told so far.
+    #[default]
+    Unknown,
+    /// It does.
+    Yes,
+    /// It let us in without.
+    No,
+}
+
+/// Whether there is an issuer who can be asked about the password of a login.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Confirmation {
+    /// No login exchange told so far.
+    #[default]
+    Unknown,
+    /// Nobody can.
+    Nobody,
+    /// This is the question.
+    Issuer(TokenKey),
+}
+
+/// Of a login.
+#[derive(Debug)]
+pub(super) struct LoginRecord {
+    pub(super) host: Arc<str>,
+    pub(super) issuer: Confirmation,
+    pub(super) asks: Asks,
+    pub(super) standing: Standing,
+    pub(super) verdict: Option<Proven>,
+    pub(super) accepted_at: Option<Moment>,
+    pub(super) probed_at: Option<DateTime<Utc>>,
+    pub(super) not_checked: bool,
+    pub(super) guarded: Option<Guarded>,
+    pub(super) rows: Rows,
+    pub(super) accesses: HashMap<Box<str>, AccessRecord>,
+}
+
+impl LoginRecord {
+    pub(super) fn new(host: Arc<str>) -> Self {
+        Self {
+            host,
+            issuer: Confirmation::Unknown,
+            asks: Asks::Unknown,
+            standing: Standing::default(),
+            verdict: None,
+            accepted_at: None,
+            probed_at: None,
+            not_checked: false,
+            guarded: None,
+            rows: Rows::default(),
+            accesses: HashMap::new(),
+        }
+    }
+
+    /// The token whose issuer can be asked.
+    pub(super) fn token(&self) -> Option<&TokenKey> {
+        match &self.issuer {
+            Confirmation::Issuer(token) => Some(token),
+            Confirmation::Unknown | Confirmation::Nobody => None,
+        }
+    }
+
+    /// The guard that stopped the last exchange of the login, or of one of its accesses.
+    pub(super) fn guards(&self) -> impl Iterator<Item = &Guarded> {
+        self.guarded.iter().chain(self.accesses.values().filter_map(|access| access.guarded.as_ref()))
+    }
+}
+
+/// Of one repository, for a login or for anyone.
+#[derive(Debug, Default)]
+pub(super) struct AccessRecord {
+    pub(super) verdict: Option<Proven>,
+    /// Denials in a row.
+    pub(super) run: Run,
+    /// Whether the last denial was in words of a missing scope, and how many in a row were like it.
+    pub(super) words: (bool, u32),
+    /// Whether the proven denial was in words of a missing scope.
+    pub(super) missing_scope: bool,
+    pub(super) guarded: Option<Guarded>,
+    /// Whether the latest answer was a denial.
+    pub(super) denied_lately: bool,
+}
+
+impl AccessRecord {
+    /// Keep what kind of answer came last; what proves nothing leaves it.
+    pub(super) fn note_answer(&mut self, answer: &AccessAnswer) {
+        if !matches!(answer, AccessAnswer::Unproven(_) | AccessAnswer::LoginRefused) {
+            self.denied_lately = matches!(answer, AccessAnswer::Denied(_));
+        }
+    }
+
+    /// Keep what guard of ours stopped the exchange, if one did. A time-out or a throttle tells nothing of that.
+    pub(super) fn note_guard(&mut self, answer: &AccessAnswer) {
+        match answer {
+            AccessAnswer::Unproven(Unproven::Guarded(guard)) => self.guarded = Some(guard.clone()),
+            AccessAnswer::Unproven(_) => {}
+            _ => self.guarded = None,
+        }
+    }
+
+    /// An incident of the registry began: denials that are not proven count for nothing.
+    pub(super) fn incident_began(&mut self) {
+        if !matches!(self.verdict, Some(Proven { yes: false, .. })) {
+            self.run.clear();
+            self.words = (false, 0);
+        }
+    }
+}
+
+/// Of a token, as its issuer tells.
+#[derive(Debug, Default)]
+pub(super) struct TokenRecord {
+    pub(super) facts: Option<TokenFacts>,
+    pub(super) standing: Standing,
+    pub(super) forbidden_by_policy: bool,
+    /// Answers in a row whose scope list lacks what pulling needs.
+    pub(super) scope_run: Run,
+    pub(super) pull_scope_missing: bool,
+    pub(super) probed_at: Option<DateTime<Utc>>,
+    pub(super) rows: Rows,
+    pub(super) logins: BTreeSet<LoginId>,
+}
+
+/// Of a registry: its logins together.
+#[derive(Debug, Default)]
+pub(super) struct RegistryRecord {
+    pub(super) logins: BTreeSet<LoginId>,
+    pub(super) incident: bool,
+    /// Whether anything was ever accepted there, the canary included.
+    pub(super) ever_accepted: bool,
+    /// The last acceptance of a login, and the last one of any other login.
+    accepted: [Option<(LoginId, Moment)>; 2],
+    pub(super) canary: Standing,
+    pub(super) anonymous: HashMap<Box<str>, AccessRecord>,
+}
+
+impl RegistryRecord {
+    pub(super) fn note_acceptance(&mut self, login: LoginId, now: Moment) {
+        self.ever_accepted = true;
+        if !matches!(self.accepted[0], Some((last, _)) if last == login) {
+            self.accepted[1] = self.accepted[0];
+        }
+        self.accepted[0] = Some((login, now));
+    }
+
+    /// When another login, or the canary, was last accepted: the control of a login.
+    pub(super) fn control(&self, login: LoginId) -> Option<Moment> {
+        let other = self.accepted.iter().flatten().find(|(id, _)| *id != login).map(|(_, at)| *at);
+        let canary = self.canary.latest.filter(|(_, granted)| *granted).map(|(at, _)| at);
+        other.max(canary)
+    }
+}
+
+/// Of an issuer: its tokens together.
+#[derive(Debug, Default)]
+pub(super) struct IssuerRecord {
+    pub(super) tokens: BTreeSet<TokenKey>,
+    pub(super) incident: bool,
+    /// When a token was last found alive.
+    pub(super) alive_at: Option<Moment>,
+}
+
+/// Of any host that we exchange with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HostRecord {
+    pub(super) up: Option<bool>,
+    pub(super) skew_seconds: Option<f64>,
+}
+
+impl HostRecord {
+    pub(super) fn note<A>(&mut self, evidence: &Evidence<A>) {
+        self.up = Some(evidence.http_status.is_some());
+        if let Some(theirs) = evidence.server_date {
+            let skew = evidence.at.signed_duration_since(theirs);
+            self.skew_seconds = Some(skew.as_seconds_f64());
+        }
+    }
+}

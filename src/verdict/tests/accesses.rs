@@ -1,0 +1,287 @@
+//! Proof of a denial, of scopes, and the order of the statuses.
+
+use rstest::rstest;
+
+use super::*;
+use crate::plan::Cadence;
+use LoginAnswer::Accepted;
+
+#[test]
+fn confirmations_denials_of_one_repository_are_forbidden() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    let denial = || denied(DenialStage::Manifest);
+    assert_eq!(case.access(10, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
+    assert_eq!(case.access(70, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
+    assert_eq!(case.status(1), Status::Unverified, "refused, not proven, and never granted");
+    assert_eq!(case.access(130, Some(1), GHCR, denial()).cadence, Cadence::Routine);
+    assert_eq!(case.status(1), Status::Forbidden);
+    case.access(700, Some(1), GHCR, AccessAnswer::Granted);
+    assert_eq!(case.status(1), Status::Valid, "a grant is proof by itself");
+}
+
+#[test]
+fn a_denial_after_a_grant_leaves_the_verdict_until_it_is_proven() {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    case.access(600, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(case.status(1), Status::Valid);
+    case.access(660, Some(1), GHCR, AccessAnswer::Granted);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[test]
+fn a_denial_of_another_repository_does_not_add_up() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.access(10, Some(1), GHCR, denied(DenialStage::Manifest));
+    case.access(70, Some(1), GHCR, denied(DenialStage::Manifest));
+    let other = evidence(130, denied(DenialStage::Manifest), Some(403));
+    case.ledger.record_access(Some(LoginId(1)), GHCR, "org/other", &other, moment(130));
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_denial_at_the_token_endpoint_needs_the_login_accepted_in_between() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    let advice = case.access(10, Some(1), GHCR, denied(DenialStage::Token));
+    assert!(asks_login(&advice, 1));
+    case.access(70, Some(1), GHCR, denied(DenialStage::Token));
+    case.access(130, Some(1), GHCR, denied(DenialStage::Token));
+    assert_eq!(case.status(1), Status::Unverified, "the login was not accepted since the first denial");
+    case.ghcr(140, 1, Accepted);
+    case.access(190, Some(1), GHCR, denied(DenialStage::Token));
+    assert_eq!(case.status(1), Status::Forbidden);
+}
+
+#[test]
+fn not_found_proves_nothing_of_the_access() {
+    let mut case = Case::new();
+    for at in [0, 60, 120, 180] {
+        case.access(at, Some(1), GHCR, AccessAnswer::NotFound);
+    }
+    assert_eq!(case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).granted, None);
+    assert_eq!(case.status(1), Status::Valid, "but the token exchange accepted the login");
+}
+
+#[test]
+fn time_outs_between_denials_neither_count_nor_reset() {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, denied(DenialStage::Manifest));
+    case.access(60, Some(1), GHCR, AccessAnswer::Unproven(TIMEOUT));
+    case.access(120, Some(1), GHCR, denied(DenialStage::Manifest));
+    case.access(180, Some(1), GHCR, AccessAnswer::Unproven(TIMEOUT));
+    assert_eq!(case.status(1), Status::Unverified);
+    case.access(240, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(case.status(1), Status::Forbidden);
+}
+
+#[rstest]
+#[case(AccessAnswer::Granted)]
+#[case(denied(DenialStage::Manifest))]
+#[case(AccessAnswer::NotFound)]
+fn an_access_past_the_token_exchange_accepts_the_login(#[case] answer: AccessAnswer) {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, answer);
+    assert_eq!(case.view(1).accepted, Some(true));
+}
+
+#[test]
+fn an_access_whose_token_exchange_refuses_the_login_counts_as_a_refusal() {
+    let mut case = Case::new();
+    case.plain(0, 1, LoginAnswer::Refused);
+    let advice = case.access(60, Some(1), PLAIN, AccessAnswer::LoginRefused);
+    assert_eq!(advice.cadence, Cadence::Routine);
+    assert_eq!(advice.also, [(Ask::Login(LoginId(1)), Cadence::Confirm)]);
+    let advice = case.access(120, Some(1), PLAIN, AccessAnswer::LoginRefused);
+    assert_eq!(advice.cadence, Cadence::Dead);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn before_a_login_exchange_repetition_proves_nothing() {
+    // Whether there is an issuer to ask is not known yet.
+    let mut case = Case::new();
+    for at in [0, 60, 120, 180] {
+        case.access(at, Some(1), GHCR, AccessAnswer::LoginRefused);
+    }
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn an_anonymous_pull_is_denied_after_confirmations() {
+    let mut case = Case::new();
+    for at in [0, 60] {
+        case.access(at, None, GHCR, denied(DenialStage::Token));
+        assert_eq!(case.ledger.access(None, GHCR, REPOSITORY).granted, None);
+    }
+    case.access(120, None, GHCR, denied(DenialStage::Token));
+    assert_eq!(case.ledger.access(None, GHCR, REPOSITORY).granted, Some(false));
+    case.access(180, None, GHCR, AccessAnswer::Granted);
+    assert_eq!(case.ledger.access(None, GHCR, REPOSITORY).granted, Some(true));
+}
+
+#[test]
+fn the_pull_scope_missing_in_two_answers_is_insufficient_scope() {
+    let without = || IssuerAnswer::Alive(facts(Some(&["repo"]), Expiry::Never));
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    assert_eq!(case.issuer(0, 1, without()).cadence, Cadence::Confirm);
+    case.issuer(59, 1, without());
+    assert_eq!(case.status(1), Status::Valid, "two answers closer than the spacing");
+    assert_eq!(case.issuer(60, 1, without()).cadence, Cadence::Routine);
+    assert_eq!(case.status(1), Status::InsufficientScope);
+    case.issuer(3_660, 1, alive());
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[rstest]
+#[case::absent_is_unknown(None, false)]
+#[case::empty_is_an_empty_list(Some(&[][..]), true)]
+#[case::write_implies_read(Some(&["write:packages"][..]), false)]
+#[case::repo_does_not(Some(&["repo"][..]), true)]
+fn the_scope_list_as_told(#[case] scopes: Option<&[&str]>, #[case] lacks: bool) {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    for at in [0, 60] {
+        case.issuer(at, 1, IssuerAnswer::Alive(facts(scopes, Expiry::Never)));
+    }
+    assert_eq!(case.status(1) == Status::InsufficientScope, lacks);
+}
+
+#[test]
+fn the_pull_scope_missing_before_an_acceptance_is_unverified() {
+    let mut case = Case::new();
+    for at in [0, 60, 120] {
+        case.issuer(at, 1, IssuerAnswer::Alive(facts(Some(&["repo"]), Expiry::Never)));
+    }
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn the_registrys_own_words_confirmations_times_are_insufficient_scope() {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, denied_for_scope());
+    case.access(60, Some(1), GHCR, denied_for_scope());
+    assert_eq!(case.status(1), Status::Unverified);
+    case.access(120, Some(1), GHCR, denied_for_scope());
+    assert_eq!(case.status(1), Status::InsufficientScope);
+    for at in [180, 240, 300] {
+        case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
+    }
+    assert_eq!(case.status(1), Status::Forbidden, "the scope came, the access did not");
+}
+
+#[test]
+fn denials_only_partly_in_words_of_a_scope_are_forbidden() {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, denied_for_scope());
+    case.access(60, Some(1), GHCR, denied(DenialStage::Manifest));
+    case.access(120, Some(1), GHCR, denied_for_scope());
+    assert_eq!(case.status(1), Status::Forbidden);
+}
+
+#[test]
+fn accesses_that_nobody_needs_are_forgotten() {
+    let mut case = Case::new();
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    case.access(0, None, GHCR, AccessAnswer::Granted);
+    case.ledger.retain_accesses(|login, host, repository| login.is_some() && host == GHCR && repository == REPOSITORY);
+    assert_eq!(case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).granted, Some(true));
+    assert_eq!(case.ledger.access(None, GHCR, REPOSITORY).granted, None);
+}
+
+/// The order of the contract: each row adds what the row before would have been without.
+#[rstest]
+#[case::malformed(Judged { malformed: true, anonymous: true, ignored: true, ..worst() }, Status::Malformed)]
+#[case::anonymous(Judged { anonymous: true, ignored: true, ..worst() }, Status::Anonymous)]
+#[case::ignored(Judged { ignored: true, ..worst() }, Status::Ignored)]
+#[case::expired(worst(), Status::Expired)]
+#[case::rejected(Judged { expires_at: Some(wall(11)), ..worst() }, Status::Rejected)]
+#[case::unsupported(Judged { login: Some(&ACCEPTED), ..worst() }, Status::Unsupported)]
+#[case::unsupported_before_any_answer(Judged { login: None, ..worst() }, Status::Unsupported)]
+#[case::insufficient_scope(Judged { login: Some(&ACCEPTED), unsupported_kind: false, ..worst() }, Status::InsufficientScope)]
+#[case::insufficient_scope_by_the_registry(
+    Judged { login: Some(&ACCEPTED), unsupported_kind: false, pull_scope_missing: false, ..worst() },
+    Status::InsufficientScope
+)]
+#[case::forbidden(
+    Judged { login: Some(&ACCEPTED), accesses: &FORBIDDEN, ..Judged::default() },
+    Status::Forbidden
+)]
+#[case::valid(Judged { login: Some(&ACCEPTED), ..Judged::default() }, Status::Valid)]
+#[case::unverified(Judged::default(), Status::Unverified)]
+#[case::a_proven_pull_outdoes_kind_and_scopes(
+    Judged { login: Some(&ACCEPTED), pull_proven: true, accesses: &[], ..worst() },
+    Status::Valid
+)]
+fn the_order_where_several_hold(#[case] judged: Judged<'_>, #[case] status: Status) {
+    assert_eq!(judge(&judged, wall(10)), status);
+}
+
+const fn login_view(accepted: bool) -> LoginView {
+    LoginView {
+        accepted: Some(accepted),
+        doubted: false,
+        last_verdict_at: None,
+        last_probe_at: None,
+        issuer_disagrees: false,
+        password_not_checked: false,
+        foreign_realm: None,
+        private_address: false,
+        evidence: Vec::new(),
+    }
+}
+
+static ACCEPTED: LoginView = login_view(true);
+static REFUSED: LoginView = login_view(false);
+static FORBIDDEN: [crate::verdict::AccessView; 1] = [crate::verdict::AccessView {
+    granted: Some(false),
+    missing_scope: false,
+    denied_lately: false,
+    last_verdict_at: None,
+}];
+static SCOPE: [crate::verdict::AccessView; 2] = [
+    crate::verdict::AccessView {
+        granted: Some(true),
+        missing_scope: false,
+        denied_lately: false,
+        last_verdict_at: None,
+    },
+    crate::verdict::AccessView {
+        granted: Some(false),
+        missing_scope: true,
+        denied_lately: false,
+        last_verdict_at: None,
+    },
+];
+
+/// Everything holds at once.
+fn worst() -> Judged<'static> {
+    Judged {
+        login: Some(&REFUSED),
+        expires_at: Some(wall(10)),
+        unsupported_kind: true,
+        pull_scope_missing: true,
+        accesses: &SCOPE,
+        ..Judged::default()
+    }
+}
+
+#[test]
+fn usable_severity_and_the_worse_of_two_fit_each_status() {
+    use crate::credential::Severity::{Critical, Warning};
+    for status in Status::ALL {
+        let severity = (status.severity(true), status.severity(false));
+        match status {
+            Status::Valid => assert_eq!((status.usable(), severity), (Some(true), (None, None))),
+            Status::Unverified | Status::Ignored => assert_eq!((status.usable(), severity), (None, (None, None))),
+            Status::Anonymous => assert_eq!(severity, (Some(Warning), Some(Warning))),
+            _ => assert_eq!((status.usable(), severity), (Some(false), (Some(Critical), Some(Warning)))),
+        }
+        assert_eq!(status.worse(Status::Valid), status);
+        assert_eq!(Status::Valid.worse(status), status);
+    }
+    assert_eq!(Status::Unverified.worse(Status::Forbidden), Status::Forbidden);
+}

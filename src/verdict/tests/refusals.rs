@@ -1,0 +1,443 @@
+//! Proof of a refusal of a login.
+
+use std::time::Duration;
+
+use super::*;
+use crate::plan::Cadence;
+use crate::probe::Guarded;
+use LoginAnswer::{Accepted, NotChecked, Refused};
+
+#[test]
+fn nothing_asked_is_unverified() {
+    let case = Case::new();
+    assert_eq!(case.status(1), Status::Unverified);
+    assert_eq!(case.view(1).last_probe_at, None);
+}
+
+#[test]
+fn one_acceptance_is_valid() {
+    let mut case = Case::new();
+    let advice = case.ghcr(5, 1, Accepted);
+    assert_eq!((case.status(1), case.view(1).last_verdict_at), (Status::Valid, Some(wall(5))));
+    assert_eq!(advice, Advice { cadence: Cadence::Routine, at_once: vec![], also: vec![] });
+}
+
+#[test]
+fn answers_that_prove_nothing_leave_the_verdict_and_its_age() {
+    let answers = [
+        TIMEOUT,
+        Unproven::Throttled,
+        Unproven::LockedOut,
+        Unproven::Odd("http_5xx"),
+        Unproven::Guarded(Guarded::PrivateAddress),
+    ];
+    let mut case = Case::new();
+    for (n, why) in answers.iter().enumerate() {
+        case.ghcr(60 * (n as u64), 1, LoginAnswer::Unproven(why.clone()));
+        assert_eq!(case.status(1), Status::Unverified, "{why:?}");
+    }
+    case.ghcr(1_000, 1, Accepted);
+    for (n, why) in answers.iter().enumerate() {
+        case.ghcr(2_000 + 60 * (n as u64), 1, LoginAnswer::Unproven(why.clone()));
+        assert_eq!(case.status(1), Status::Valid, "{why:?}");
+    }
+    assert_eq!(case.view(1).last_verdict_at, Some(wall(1_000)));
+    assert_eq!(case.view(1).last_probe_at, Some(wall(2_240)));
+}
+
+#[test]
+fn cadence_after_answers_that_prove_nothing() {
+    let mut case = Case::new();
+    assert_eq!(case.ghcr(0, 1, LoginAnswer::Unproven(TIMEOUT)).cadence, Cadence::BackOff);
+    let mut later = evidence(9, LoginAnswer::Unproven(Unproven::Throttled), Some(429));
+    later.retry_after = Some(Duration::from_secs(7));
+    let advice = case.ledger.record_login(LoginId(1), GHCR, None, &later, moment(9));
+    assert_eq!(advice.cadence, Cadence::NotBefore(Duration::from_secs(7)));
+    let locked = case.issuer(10, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    assert_eq!(locked.cadence, Cadence::NotBefore(Duration::from_secs(3600)));
+}
+
+#[test]
+fn two_refusals_and_two_disownments_are_rejected() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    let advice = case.ghcr(600, 1, Refused);
+    assert_eq!(advice.cadence, Cadence::Confirm);
+    assert_eq!(advice.at_once, [Ask::Issuer(token(1))], "the issuer is asked at once");
+    assert_eq!(case.issuer(601, 1, IssuerAnswer::Disowned).cadence, Cadence::Confirm);
+    case.ghcr(660, 1, Refused);
+    assert_eq!(case.status(1), Status::Valid, "disowned once only");
+    let advice = case.issuer(661, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Rejected);
+    assert_eq!(advice.cadence, Cadence::Dead);
+    assert_eq!(advice.also, [(Ask::Login(LoginId(1)), Cadence::Dead)]);
+    assert_eq!(case.view(1).last_verdict_at, Some(wall(661)));
+    assert_eq!(case.ghcr(9_000, 1, Refused).cadence, Cadence::Dead);
+    assert_eq!(case.view(1).last_verdict_at, Some(wall(9_000)));
+}
+
+#[test]
+fn refusals_or_disownments_closer_than_the_spacing_count_once() {
+    let mut case = Case::new();
+    case.refuse_ghcr(1, &[0, 59, 59]);
+    case.issuer(0, 1, IssuerAnswer::Disowned);
+    case.issuer(60, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.ghcr(60, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+
+    let mut case = Case::new();
+    case.refuse_ghcr(1, &[0, 60]);
+    case.issuer(0, 1, IssuerAnswer::Disowned);
+    case.issuer(59, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_login_accepted_in_between_starts_the_run_again() {
+    let mut case = Case::new();
+    case.refuse_plain(1, &[0, 60]);
+    case.plain(90, 1, Accepted);
+    case.refuse_plain(1, &[120, 180]);
+    assert_eq!(case.status(1), Status::Valid);
+    case.plain(240, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn a_token_alive_in_between_starts_the_disownments_again() {
+    let mut case = Case::new();
+    case.refuse_ghcr(1, &[0, 60]);
+    case.issuer(0, 1, IssuerAnswer::Disowned);
+    case.issuer(60, 1, alive());
+    case.issuer(120, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.issuer(180, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn answers_that_prove_nothing_neither_count_nor_reset() {
+    let mut case = Case::new();
+    case.plain(0, 1, Refused);
+    case.plain(60, 1, LoginAnswer::Unproven(TIMEOUT));
+    case.plain(120, 1, Refused);
+    case.plain(180, 1, LoginAnswer::Unproven(Unproven::Odd("http_5xx")));
+    assert_eq!(case.status(1), Status::Unverified);
+    case.plain(240, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn without_an_issuer_confirmations_refusals_are_rejected() {
+    let mut case = Case::new();
+    assert_eq!(case.plain(0, 1, Refused).cadence, Cadence::Confirm);
+    assert_eq!(case.plain(60, 1, Refused).cadence, Cadence::Confirm);
+    assert_eq!(case.status(1), Status::Unverified);
+    assert_eq!(case.plain(120, 1, Refused).cadence, Cadence::Dead);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn one_answer_never_proves_a_refusal() {
+    let mut case = Case::new();
+    case.ledger = Ledger::new(Rules { confirmations: 1, ..rules() });
+    case.plain(0, 1, Refused);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.plain(60, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn without_an_issuer_a_control_that_could_answer_is_heard_first() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.plain(1, 2, Accepted);
+    let advice = case.plain(600, 1, Refused);
+    assert!(asks_login(&advice, 2), "the other login is the control");
+    case.refuse_plain(1, &[660, 720]);
+    assert_eq!(case.status(1), Status::Unverified, "refused often enough, but nobody else was heard");
+    case.plain(725, 2, Accepted);
+    case.plain(780, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn without_an_issuer_two_logins_that_are_both_refused_are_rejected() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.plain(1, 2, Accepted);
+    for at in [600, 660, 720] {
+        case.plain(at, 1, Refused);
+        case.plain(at + 1, 2, Refused);
+    }
+    assert_eq!((case.status(1), case.status(2)), (Status::Rejected, Status::Rejected));
+    assert!(!case.incident(PLAIN), "two logins are no incident");
+}
+
+#[test]
+fn refused_but_alive_without_a_control_is_unverified() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.refuse_ghcr(1, &[600, 660]);
+    case.issuer(601, 1, alive());
+    assert_eq!(case.status(1), Status::Valid);
+    assert!(!case.view(1).issuer_disagrees);
+    assert_eq!(case.ghcr(720, 1, Refused).cadence, Cadence::BackOff);
+    assert_eq!(case.status(1), Status::Unverified);
+    assert!(case.view(1).issuer_disagrees && case.view(1).doubted);
+    assert_eq!(case.view(1).last_verdict_at, Some(wall(0)), "the last proof keeps its age");
+    case.ghcr(800, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid);
+    assert!(!case.view(1).issuer_disagrees && !case.view(1).doubted);
+}
+
+#[test]
+fn refused_but_alive_with_another_login_accepted_in_between_is_rejected() {
+    let mut case = Case::new();
+    case.ghcr(0, 2, Accepted);
+    case.ghcr(600, 1, Refused);
+    case.issuer(601, 1, alive());
+    case.ghcr(660, 1, Refused);
+    case.ghcr(661, 2, Accepted);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.ghcr(720, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+    assert!(case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn refused_but_alive_with_the_canary_granted_in_between_is_rejected() {
+    let mut case = Case::new();
+    case.canary(0, GHCR, AccessAnswer::Granted);
+    let advice = case.ghcr(600, 1, Refused);
+    assert!(advice.at_once.contains(&Ask::Canary(GHCR.into())));
+    case.issuer(601, 1, alive());
+    case.ghcr(660, 1, Refused);
+    case.canary(661, GHCR, AccessAnswer::Granted);
+    case.ghcr(720, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn a_control_from_before_the_refusals_is_none() {
+    let mut case = Case::new();
+    case.ghcr(599, 2, Accepted);
+    case.refuse_ghcr(1, &[600, 660, 720]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn an_acceptance_of_the_login_itself_is_no_control() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.refuse_ghcr(1, &[60, 120, 180, 240]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn an_issuer_that_cannot_be_asked_leaves_it_to_repetition_with_a_control() {
+    let mut case = Case::new();
+    case.refuse_ghcr(1, &[0, 60]);
+    case.issuer(1, 1, IssuerAnswer::Unproven(Unproven::Throttled));
+    case.ghcr(61, 2, Accepted);
+    case.ghcr(120, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+    assert!(!case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn a_password_that_tells_of_itself_has_no_issuer_to_ask() {
+    let itself = Issuer { kind: IssuerKind::SelfDescribed, api: None };
+    let token = TokenKey { issuer: itself, token: TokenId(1) };
+    let mut case = Case::new();
+    for at in [0, 60, 120] {
+        let refused = evidence(at, Refused, Some(401));
+        let advice = case.ledger.record_login(LoginId(1), PLAIN, Some(&token), &refused, moment(at));
+        assert!(advice.at_once.is_empty());
+    }
+    assert_eq!(case.view(1).accepted, Some(false));
+}
+
+#[test]
+fn accepted_but_disowned_is_valid_and_the_issuer_disagrees() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    let advice = case.issuer(1, 1, IssuerAnswer::Disowned);
+    assert!(asks_login(&advice, 1), "the registry is asked at once");
+    assert!(!case.view(1).issuer_disagrees, "disowned once only");
+    assert_eq!(case.issuer(61, 1, IssuerAnswer::Disowned).cadence, Cadence::Dead);
+    case.ghcr(62, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid);
+    assert!(case.view(1).issuer_disagrees);
+    case.issuer(4_000, 1, alive());
+    assert!(!case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn disowned_twice_already_makes_the_second_refusal_the_proof() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.issuer(1, 1, IssuerAnswer::Disowned);
+    case.issuer(61, 1, IssuerAnswer::Disowned);
+    case.ghcr(600, 1, Refused);
+    assert_eq!(case.status(1), Status::Valid);
+    case.ghcr(660, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn refused_after_the_known_expiry_is_expired() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(500)))));
+    case.ghcr(510, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid, "a date that has passed proves nothing by itself");
+    case.refuse_ghcr(1, &[600, 660]);
+    case.issuer(601, 1, IssuerAnswer::Disowned);
+    case.issuer(661, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Expired);
+}
+
+#[test]
+fn refused_before_the_known_expiry_is_rejected_until_it_has_passed() {
+    let mut case = Case::new();
+    case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(5_000)))));
+    case.refuse_ghcr(1, &[600, 660]);
+    case.issuer(601, 1, IssuerAnswer::Disowned);
+    case.issuer(661, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Rejected);
+    case.now = 5_000;
+    assert_eq!(case.status(1), Status::Expired);
+}
+
+#[test]
+fn an_unreliable_expiry_never_makes_expired() {
+    let mut case = Case::new();
+    case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::Unreliable)));
+    case.refuse_ghcr(1, &[600, 660]);
+    case.issuer(601, 1, IssuerAnswer::Disowned);
+    case.issuer(661, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn a_proven_refusal_stands_until_an_acceptance() {
+    let mut case = Case::new();
+    case.refuse_plain(1, &[0, 60, 120]);
+    case.plain(3_000, 1, LoginAnswer::Unproven(TIMEOUT));
+    assert_eq!(case.status(1), Status::Rejected);
+    case.plain(4_000, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid);
+    case.plain(4_600, 1, Refused);
+    assert_eq!(case.status(1), Status::Valid, "one refusal again");
+}
+
+#[test]
+fn a_host_that_never_asked_for_the_password_proves_nothing() {
+    let mut case = Case::new();
+    case.plain(0, 1, NotChecked);
+    case.access(1, Some(1), PLAIN, AccessAnswer::Granted);
+    assert_eq!(case.status(1), Status::Unverified);
+    assert!(case.view(1).password_not_checked);
+    case.plain(2, 1, LoginAnswer::Unproven(TIMEOUT));
+    assert!(case.view(1).password_not_checked);
+    case.plain(3, 1, Accepted);
+    assert!(!case.view(1).password_not_checked);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[test]
+fn an_access_before_the_first_login_exchange_is_taken_back_when_nobody_asks_for_the_password() {
+    let mut case = Case::new();
+    case.access(0, Some(1), PLAIN, AccessAnswer::Granted);
+    case.plain(1, 1, NotChecked);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_new_password_is_a_new_login_without_a_past() {
+    let mut case = Case::new();
+    case.refuse_plain(1, &[0, 60, 120]);
+    case.ledger.retain(|login| login == LoginId(2), |_| false);
+    assert_eq!(case.status(1), Status::Unverified, "forgotten");
+    case.plain(130, 2, Accepted);
+    assert_eq!(case.status(2), Status::Valid);
+}
+
+#[test]
+fn guards_of_ours_are_told_until_an_answer() {
+    let realm = Unproven::Guarded(Guarded::ForeignRealm("evil.example.com".to_owned()));
+    let mut case = Case::new();
+    case.plain(0, 1, LoginAnswer::Unproven(realm));
+    case.plain(1, 1, LoginAnswer::Unproven(TIMEOUT));
+    assert_eq!(case.view(1).foreign_realm.as_deref(), Some("evil.example.com"));
+    case.plain(2, 1, LoginAnswer::Unproven(Unproven::Guarded(Guarded::PrivateAddress)));
+    assert!(case.view(1).private_address && case.view(1).foreign_realm.is_none());
+    case.plain(3, 1, Accepted);
+    assert!(!case.view(1).private_address);
+}
+
+#[test]
+fn a_host_is_up_when_it_answered_and_its_clock_is_compared() {
+    let mut case = Case::new();
+    assert_eq!(case.ledger.registry(PLAIN).up, None);
+    let mut answered = evidence(100, LoginAnswer::Unproven(Unproven::Odd("http_5xx")), Some(503));
+    answered.server_date = Some(wall(70));
+    case.ledger.record_login(LoginId(1), PLAIN, None, &answered, moment(100));
+    let view = case.ledger.registry(PLAIN);
+    assert_eq!((view.up, view.clock_skew_seconds), (Some(true), Some(30.0)));
+    let silent = evidence(200, LoginAnswer::Unproven(TIMEOUT), None);
+    case.ledger.record_login(LoginId(1), PLAIN, None, &silent, moment(200));
+    assert_eq!(case.ledger.registry(PLAIN).up, Some(false));
+    assert_eq!(case.ledger.hosts().map(|host| &**host).collect::<Vec<_>>(), [PLAIN]);
+}
+
+#[test]
+fn the_lowest_rate_limit_of_an_issuer_is_told() {
+    let limit = |remaining, reset| {
+        let mut facts = facts(None, Expiry::NotTold);
+        facts.rate_limit = Some(crate::probe::RateLimit { limit: 5_000, remaining, reset: wall(reset) });
+        IssuerAnswer::Alive(facts)
+    };
+    let mut case = Case::new();
+    case.issuer(0, 1, limit(10, 100));
+    case.issuer(0, 2, limit(4_000, 5_000));
+    case.issuer(0, 3, limit(3_000, 5_000));
+    let lowest = |case: &Case, at| case.ledger.rate_limits(wall(at)).remove("api.github.com").map(|it| it.remaining);
+    assert_eq!(lowest(&case, 50), Some(10));
+    assert_eq!(lowest(&case, 100), Some(3_000), "the window of the lowest has ended");
+    assert_eq!(lowest(&case, 9_000), Some(10), "all have ended");
+}
+
+#[test]
+fn the_last_few_exchanges_are_kept() {
+    let mut case = Case::new();
+    for at in 0..9 {
+        case.plain(at, 1, Accepted);
+    }
+    let rows = case.view(1).evidence;
+    assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), (4..9).map(wall).collect::<Vec<_>>());
+    assert_eq!((rows[0].kind, rows[0].outcome), ("login", "accepted"));
+}
+
+#[test]
+fn one_round_confirms_within_its_run() {
+    let mut config = crate::config::Config::default();
+    assert_eq!(Rules::one_shot(&config), Rules { spacing: Duration::from_secs(2), ..Rules::new(&config) });
+    config.probe.confirmation_spacing = Duration::from_millis(10);
+    assert_eq!(Rules::one_shot(&config).spacing, Duration::from_millis(10));
+}
+
+#[test]
+fn a_control_must_be_heard_between_the_last_two_refusals() {
+    // The registry may have gone dark since an earlier control.
+    let mut case = Case::new();
+    case.ghcr(600, 1, Refused);
+    case.ghcr(601, 2, Accepted);
+    case.refuse_ghcr(1, &[660, 720]);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.ghcr(721, 2, Accepted);
+    case.ghcr(780, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}

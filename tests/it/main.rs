@@ -1,0 +1,27 @@
+//! Integration tests: one binary, so that it is linked once.
+
+mod conformance;
+mod credential_props;
+mod dashboard;
+mod faces_cli;
+mod faces_fixture;
+mod faces_metrics;
+mod faces_promtool;
+mod faces_view;
+mod faces_web;
+mod house;
+mod leaks;
+mod line;
+mod live_watch;
+mod manifests;
+mod probe_ghcr;
+mod probe_github;
+mod probe_guard;
+mod probe_registries;
+mod probe_secrets;
+mod probe_support;
+mod real;
+mod real_line;
+mod rules;
+mod scenarios;
+mod support;

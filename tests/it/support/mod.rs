@@ -1,0 +1,5 @@
+//! What several tests share.
+
+pub(crate) mod manifests;
+pub(crate) mod published;
+pub(crate) mod real;
