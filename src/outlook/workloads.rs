@@ -290,6 +290,7 @@ impl<'a> Context<'_, 'a> {
                 registry,
                 username: Arc::from(&*entry.entry.username),
                 legacy: &*entry.record.source.secret_type == DOCKERCFG_TYPE,
+                others: entry.record.credentials.len() > 1,
                 status: self.judged[one.entry].status,
             }
         });

@@ -290,3 +290,39 @@ impl SsoAnswer {
         }
     }
 }
+
+/// What all answers have in common.
+pub trait Answer {
+    /// Why the exchange proves nothing, if it does not.
+    fn unproven(&self) -> Option<&Unproven>;
+}
+
+impl Answer for LoginAnswer {
+    fn unproven(&self) -> Option<&Unproven> {
+        if let Self::Unproven(why) = self { Some(why) } else { None }
+    }
+}
+
+impl Answer for AccessAnswer {
+    fn unproven(&self) -> Option<&Unproven> {
+        if let Self::Unproven(why) = self { Some(why) } else { None }
+    }
+}
+
+impl Answer for IssuerAnswer {
+    fn unproven(&self) -> Option<&Unproven> {
+        if let Self::Unproven(why) = self { Some(why) } else { None }
+    }
+}
+
+impl<A: Answer> Evidence<A> {
+    /// Whether the other side was there: `None` where nothing was asked of it.
+    pub fn heard(&self) -> Option<bool> {
+        match self.answer.unproven() {
+            Some(Unproven::Unreachable(_)) => Some(false),
+            // Its own answer is what pointed elsewhere.
+            Some(Unproven::Guarded(Guarded::ForeignRealm(_))) => Some(true),
+            _ => self.http_status.map(|_| true),
+        }
+    }
+}

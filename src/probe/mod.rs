@@ -19,8 +19,8 @@ mod wire;
 
 pub use client::{Lookup, SystemLookup, install_tls_provider};
 pub use evidence::{
-    AccessAnswer, Denial, DenialStage, Evidence, Expiry, Guarded, IssuerAnswer, LoginAnswer, Outcome, ProbeKind,
-    RateLimit, SsoAnswer, TokenFacts, Unproven, Unreachable,
+    AccessAnswer, Answer, Denial, DenialStage, Evidence, Expiry, Guarded, IssuerAnswer, LoginAnswer, Outcome,
+    ProbeKind, RateLimit, SsoAnswer, TokenFacts, Unproven, Unreachable,
 };
 pub use pace::Pacer;
 pub use prober::{Prober, Settings};

@@ -11,7 +11,8 @@ use super::records::{
 use super::{AccessView, Advice, LoginView, RegistryView, Rules, TokenView};
 use crate::plan::{Cadence, Issuer, LoginId, Moment, TokenKey};
 use crate::probe::{
-    AccessAnswer, Denial, DenialStage, Evidence, Guarded, IssuerAnswer, LoginAnswer, ProbeKind, RateLimit, Unproven,
+    AccessAnswer, Answer, Denial, DenialStage, Evidence, Guarded, IssuerAnswer, LoginAnswer, ProbeKind, RateLimit,
+    Unproven,
 };
 
 /// Everything observed so far.
@@ -284,7 +285,7 @@ impl Ledger {
         }
     }
 
-    fn note_host<A>(&mut self, host: &str, evidence: &Evidence<A>) {
+    fn note_host<A: Answer>(&mut self, host: &str, evidence: &Evidence<A>) {
         let host = self.host_name(host);
         self.hosts.entry(host).or_default().note(evidence);
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::EvidenceRow;
 use super::run::{Run, Standing};
 use crate::plan::{LoginId, Moment, TokenKey};
-use crate::probe::{AccessAnswer, Evidence, Guarded, Outcome, ProbeKind, TokenFacts, Unproven};
+use crate::probe::{AccessAnswer, Answer, Evidence, Guarded, Outcome, ProbeKind, TokenFacts, Unproven};
 
 /// A proven state and the exchange that last fitted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,8 +216,8 @@ pub(super) struct HostRecord {
 }
 
 impl HostRecord {
-    pub(super) fn note<A>(&mut self, evidence: &Evidence<A>) {
-        self.up = Some(evidence.http_status.is_some());
+    pub(super) fn note<A: Answer>(&mut self, evidence: &Evidence<A>) {
+        self.up = evidence.heard().or(self.up);
         if let Some(theirs) = evidence.server_date {
             let skew = evidence.at.signed_duration_since(theirs);
             self.skew_seconds = Some(skew.as_seconds_f64());

@@ -43,6 +43,7 @@ pub(crate) fn credential(namespace: &str, name: &str, registry: &str, status: St
         findings: Vec::new(),
         evidence: Arc::default(),
         entries: 1,
+        siblings: 0,
         denied: Vec::new(),
     }
 }

@@ -360,15 +360,30 @@ async fn a_watch_that_ends_at_once_does_not_spin() {
     running.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn answers_that_are_no_answers_are_tried_again_and_never_told() {
+/// Whether a call site logs is settled once for a process, and other tests share this one: so this runs in a child.
+#[test]
+fn answers_that_are_no_answers_are_tried_again_and_never_told() {
+    const CHILD: &str = "PULL_PATROL_TEST_IN_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        return runtime.enable_all().start_paused(true).build().unwrap().block_on(odd_answers_are_never_told());
+    }
+    let name = "cluster::live::tests::answers_that_are_no_answers_are_tried_again_and_never_told";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    assert!(String::from_utf8_lossy(&child.stdout).contains("1 passed"), "the child ran no test: {child:?}");
+}
+
+async fn odd_answers_are_never_told() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
-    // Another test's thread may have met a call site for the first time while there was no subscriber.
-    tracing::callsite::rebuild_interest_cache();
     let api = FakeApi::default();
     api.put("secrets", secret("ci", "a"));
     api.fail_next("secrets", "list", Fault::Answer(200, format!("{{\"items\": [{}", secret("ci", "cut"))));

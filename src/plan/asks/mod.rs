@@ -15,6 +15,10 @@ use crate::workload::{Workload, WorkloadKey};
 /// kind of token. A password that could be anything is never sent to an issuer.
 pub fn issuer_asks(login: &Login) -> Option<TokenKey> {
     let issuer = login.registry.issuer.as_ref().filter(|issuer| issuer.knows(login.kind))?;
+    // What stands in no HTTP header cannot be asked about: a line feed behind the token, for one.
+    if !login.password.expose().iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
     Some(TokenKey { issuer: issuer.clone(), token: login.token })
 }
 

@@ -40,6 +40,13 @@ fn asked(world: &World, registries: &[RegistryConfig], access_checks: bool) -> V
 }
 
 #[test]
+fn an_issuer_is_not_asked_about_what_no_header_can_carry() {
+    let mut world = World::default();
+    world.secret("a/newline", &[("ghcr.io", "octo", &format!("{CLASSIC}\n"))]);
+    assert_eq!(asked(&world, &[], true), [format!("login {CLASSIC}\n @ ghcr.io")]);
+}
+
+#[test]
 fn copies_are_asked_once() {
     let mut world = World::default();
     for secret in ["a/one", "b/one", "c/one"] {
