@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that it is linked once.
 
 mod conformance;
+mod conformance_check;
 mod credential_props;
 mod dashboard;
 mod faces_cli;
