@@ -63,7 +63,7 @@ pub(super) fn credentials(snapshot: &Snapshot, filter: &Filter) -> Markup {
                             @match row.last_verdict_at { Some(at) => (moment(at, now)), None => span.soft { "none" } }
                         }
                         td.number data-label="Workloads" { (row.workloads) }
-                        td data-label="Why" { div { (shown(&why(row))) (badges(row)) @let fix = row.fix(); @if !fix.is_empty() { div.fix { (shown(&fix)) } } } }
+                        td data-label="Why" { div { (shown(&why(row))) (badges(row)) @let fix = row.fix(); @if !fix.is_empty() { (mending(&fix)) } } }
                     }
                 } }
             }
@@ -124,7 +124,7 @@ pub(super) fn workloads(snapshot: &Snapshot, filter: &Filter) -> Markup {
                             @for finding in &row.findings {
                                 div { span.tag.(severity_class(Some(finding.severity))) { (finding.kind.as_str()) } " " (shown(&finding.message)) }
                             }
-                            @if !row.fix.is_empty() { div.fix { (shown(&row.fix)) } }
+                            @if !row.fix.is_empty() { (mending(&row.fix)) }
                         } }
                     }
                 } }
@@ -209,4 +209,9 @@ pub(super) fn problems(snapshot: &Snapshot) -> Markup {
             }
         }
     }
+}
+
+/// What to do, folded away: most of it is a command, and a page of commands hides what is wrong.
+fn mending(fix: &str) -> Markup {
+    html! { details.fix { summary { "what to do" } (shown(fix)) } }
 }
