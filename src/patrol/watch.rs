@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
 
-/// Least time between two snapshots while changes keep coming.
-const SNAPSHOT_GAP: Duration = Duration::from_millis(200);
+/// Time between two snapshots while changes keep coming: the least, and the most where a snapshot is dear, so that a
+/// change shows within a second.
+const SNAPSHOT_GAP: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(900));
+/// A snapshot may take this part of the time between two: 1 in 20.
+const SNAPSHOT_SHARE: u32 = 20;
 /// How long a burst of changes is gathered before it is worked on.
 const SETTLE: Duration = Duration::from_millis(30);
 /// A snapshot is never older than this: findings and statuses also change with the time of day.
@@ -32,12 +35,12 @@ impl Patrol {
         let mut tasks = JoinSet::new();
         changes.mark_unchanged();
         self.sync();
-        let mut published = self.publish(&snapshots);
+        let (mut published, mut gap) = self.publish(&snapshots);
         let mut stale = false;
         loop {
             self.launch_due(&mut tasks);
             let due = self.wake_at(tasks.len());
-            let publish_at = published + if stale { SNAPSHOT_GAP } else { SNAPSHOT_AGE };
+            let publish_at = published + if stale { gap } else { SNAPSHOT_AGE };
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 alive = changes.changed() => {
@@ -57,7 +60,7 @@ impl Patrol {
                 }
                 () = sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
                 () = sleep_until(publish_at) => {
-                    published = self.publish(&snapshots);
+                    (published, gap) = self.publish(&snapshots);
                     stale = false;
                 }
             }
@@ -74,8 +77,12 @@ impl Patrol {
         self.schedule.next_due().filter(|due| *due > now).map(|due| self.clock.instant(due))
     }
 
-    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> Instant {
+    /// Show a new snapshot. Returns when, and how long to wait before the next one.
+    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> (Instant, Duration) {
+        let begun = Instant::now();
         snapshots.send_replace(Arc::new(self.snapshot()));
-        Instant::now()
+        let done = Instant::now();
+        let (least, most) = SNAPSHOT_GAP;
+        (done, ((done - begun) * SNAPSHOT_SHARE).clamp(least, most))
     }
 }
