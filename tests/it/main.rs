@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that it is linked once.
 
 mod conformance;
+mod contract;
 mod credential_props;
 mod dashboard;
 mod faces_cli;
