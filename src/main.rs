@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use pull_patrol::cli::args::Cli;
 use pull_patrol::runtime;
 
 fn main() -> ExitCode {
-    runtime::main(Cli::parse())
+    runtime::main(Cli::from_process())
 }

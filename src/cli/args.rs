@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::terminal::Colour;
 
@@ -17,6 +18,25 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The arguments of the process. Wrong usage ends the process with code 2, as every command line does.
+    pub fn from_process() -> Self {
+        let matches = definition().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The definition, where a variable that is set to nothing counts as not set, as with Prometheus exporters: charts and
+/// compose files write it so.
+fn definition() -> clap::Command {
+    fn drop_empty(argument: clap::Arg) -> clap::Arg {
+        let name = argument.get_env().map(std::ffi::OsStr::to_owned);
+        let empty = name.and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { argument.env(None::<&str>) } else { argument }
+    }
+    Cli::command().mut_args(drop_empty).mut_subcommands(|command| command.mut_args(drop_empty))
 }
 
 /// Flags that every command takes.
@@ -98,7 +118,7 @@ pub struct CheckArgs {
     #[arg(short = 'o', long, env = "PULL_PATROL_OUTPUT", default_value = "table")]
     pub output: OutputFormat,
     /// Decode and lint only; ask nobody
-    #[arg(long, env = "PULL_PATROL_OFFLINE")]
+    #[arg(long, env = "PULL_PATROL_OFFLINE", value_parser = BoolishValueParser::new())]
     pub offline: bool,
     /// When to colour the table
     #[arg(long, env = "PULL_PATROL_COLOR", default_value = "auto")]
@@ -118,8 +138,6 @@ pub enum OutputFormat {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

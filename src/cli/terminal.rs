@@ -26,9 +26,10 @@ impl Colour {
     }
 }
 
-/// The width of standard output in columns; `None` where it is no terminal.
+/// The width of standard output in columns; `None` where it is no terminal, or one that has not been told its size (a
+/// pseudo-terminal starts with 0).
 pub fn width() -> Option<u16> {
-    comfy_table::Table::new().width()
+    comfy_table::Table::new().width().filter(|width| *width > 0)
 }
 
 #[cfg(test)]

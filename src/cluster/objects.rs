@@ -35,14 +35,15 @@ impl std::fmt::Display for ObjectRef {
     }
 }
 
-/// A Secret that is, or looks like, a pull Secret, with its documents still encoded as the user wrote them.
+/// A Secret, with its pull documents, if it has any, still encoded as the user wrote them.
 ///
-/// Only the two keys that the kubelet reads are kept; nothing else of a Secret's data ever enters memory of ours.
+/// Only the two keys that the kubelet reads are kept; nothing else of a Secret's data ever enters memory of ours. From a
+/// cluster come pull Secrets alone; from files any Secret, so that a reference to one of another type is known as such.
 #[derive(Debug)]
 pub struct PullSecret {
     /// Namespace and name.
     pub at: ObjectRef,
-    /// `type` as written; empty when absent. From files it may be any type, as long as one of the two keys is there.
+    /// `type` as written; empty when absent. From files it may be any type.
     pub secret_type: Box<str>,
     /// Value of [`DOCKERCONFIGJSON_KEY`], when the key exists.
     pub dockerconfigjson: Option<SecretSlice<u8>>,
@@ -51,6 +52,13 @@ pub struct PullSecret {
 }
 
 impl PullSecret {
+    /// Whether it is, or looks like, a pull Secret: by its type, or by one of the two keys.
+    pub fn is_pull_secret(&self) -> bool {
+        matches!(&*self.secret_type, DOCKERCONFIGJSON_TYPE | DOCKERCFG_TYPE)
+            || self.dockerconfigjson.is_some()
+            || self.dockercfg.is_some()
+    }
+
     /// Whether two Secrets are the same object with the same content, asked on purpose: a source keeps the `Arc` of
     /// what did not change, so that later rooms can tell by pointer.
     pub fn same_as(&self, other: &Self) -> bool {

@@ -53,13 +53,31 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         Config::default()
     } else {
         let options = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError::Parse {
-            path: path.to_owned(),
-            message: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
-        })?
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: in_our_words(&error.to_string()) })?
     };
     check(&config).map_err(|(key, message)| ConfigError::Value { path: path.to_owned(), key, message })?;
     Ok(config)
+}
+
+/// The parser's message in one line, without what it says to programmers.
+fn in_our_words(message: &str) -> String {
+    let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (theirs, ours) in [
+        (", set DuplicateKeyPolicy in Options if acceptable", ""),
+        (
+            "multiple YAML documents detected; use from_str_multiple or from_str_multiple_with_options",
+            "there is a second YAML document; write one",
+        ),
+        ("invalid u64", "expected a whole number from 0 on"),
+        ("invalid u32", "expected a whole number from 0 on"),
+        ("invalid f64", "expected a number"),
+        ("sequence start", "a list"),
+        ("mapping start", "keys with values"),
+    ] {
+        message = message.replace(theirs, ours);
+    }
+    message
 }
 
 fn check(config: &Config) -> Result<(), (String, String)> {
@@ -115,7 +133,8 @@ mod tests {
 
     #[test]
     fn an_empty_file_means_the_defaults() {
-        for text in ["", "\n", "---\n", "# nothing\n", "{}"] {
+        let commented = "registries:\n# - host: a.b\nprobe:\nissuer:\nscope: {namespaces: , nodeCredentials: null}\n";
+        for text in ["", "\n", "---\n", "# nothing\n", "{}", commented] {
             assert_eq!(read(text).expect(text), Config::default(), "{text:?}");
         }
         let config = Config::default();
@@ -162,6 +181,14 @@ mod tests {
     #[case("registries:\n  - host: ' '\n", &["registries[0].host"])]
     #[case("registries:\n  - {host: a, requestsPerSecond: 0}\n", &["registries[0].requestsPerSecond"])]
     #[case("state: {kind: file}", &["state"])]
+    #[case("leaderElection: {enabled: false}", &["leaderElection", "line 1"])]
+    #[case("shard: {index: 0}", &["shard", "line 1"])]
+    #[case("probe: {}\nevents: true", &["events", "line 2"])]
+    #[case("registries: {host: x}", &["expected a list", "line 1"])]
+    #[case("- host: x", &["expected keys with values"])]
+    #[case("probe: {concurrency: -1}", &["whole number", "line 1"])]
+    #[case("---\nprobe: {}\n---\nscope: {}\n", &["second YAML document; write one", "line 4"])]
+    #[case("probe: {}\nprobe: {}\n", &["duplicate", "probe at line 2"])]
     #[case("probe: [", &["patrol.yaml"])]
     fn refuses_with_place_and_remedy(#[case] text: &str, #[case] expected: &[&str]) {
         let message = read(text).expect_err(text).to_string();

@@ -11,19 +11,23 @@ pub use load::{ConfigError, load, parse};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Everything the operator can set in the file. [`Config::default`] is what an empty file means.
 #[derive(Clone, Debug, Deserialize, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Registries that may be contacted, on top of the built-in ones.
+    #[serde(deserialize_with = "or_default")]
     pub registries: Vec<RegistryConfig>,
     /// How registries are asked.
+    #[serde(deserialize_with = "or_default")]
     pub probe: ProbeConfig,
     /// How issuers are asked, and what is demanded of tokens.
+    #[serde(deserialize_with = "or_default")]
     pub issuer: IssuerConfig,
     /// Which objects are looked at.
+    #[serde(deserialize_with = "or_default")]
     pub scope: ScopeConfig,
 }
 
@@ -52,7 +56,7 @@ pub struct RegistryConfig {
     #[serde(default)]
     pub allow_private_addresses: bool,
     /// Further hosts (`host[:port]`) that may issue its tokens.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub realms: Vec<String>,
     /// Requests per second; a burst is one second's worth.
     #[serde(default = "default_rate")]
@@ -124,13 +128,21 @@ pub struct IssuerConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ScopeConfig {
     /// Namespaces; empty means all.
+    #[serde(deserialize_with = "or_default")]
     pub namespaces: Vec<String>,
     /// Namespaces left out.
+    #[serde(deserialize_with = "or_default")]
     pub exclude_namespaces: Vec<String>,
     /// Label selector for Secrets.
     pub secret_selector: String,
     /// Image globs that nodes can pull by other means.
+    #[serde(deserialize_with = "or_default")]
     pub node_credentials: Vec<String>,
+}
+
+/// A key with nothing behind it, as it is left when all its lines are commented out, means the default.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 fn default_rate() -> f64 {

@@ -22,7 +22,7 @@ pub struct BuildInfo {
 }
 
 impl BuildInfo {
-    /// As the build told it: `PULL_PATROL_REVISION` and `PULL_PATROL_RUSTC` in the environment of the compiler.
+    /// As `build.rs` told it.
     pub const fn compiled() -> Self {
         const fn told(value: Option<&'static str>) -> &'static str {
             match value {

@@ -45,7 +45,14 @@ pub(super) fn foreign_realm(host: &str, realm: &str) -> Finding {
         format!(
             "{host} points its token service or a redirect at {realm}, which is not on the list; nothing was sent there"
         ),
-        format!("if that is right, add {realm} to `realms` of {host} in the config file"),
+        match realm.strip_prefix("http://") {
+            _ if realm.contains(' ') => "ask whoever runs the registry to mend its answer".to_owned(),
+            None => format!("if that is right, add {realm} to `realms` of {host} in the config file"),
+            Some(realm) => format!(
+                "prefer https there; if plain HTTP is right, add {realm} to `realms` of {host} in the config file and \
+                 set `plainHttp: true`"
+            ),
+        },
     )
 }
 
@@ -131,7 +138,7 @@ pub(super) fn out_of_sync_copy(working: &str) -> Finding {
     Finding::new(
         FindingKind::OutOfSyncCopy,
         format!("refused here, while the copy in {working} holds a token that works"),
-        format!("copy the Secret {working} over this one"),
+        format!("write the token of {working} into this Secret"),
     )
 }
 

@@ -169,7 +169,7 @@ pub fn broken_references(row: &WorkloadRow) -> impl Iterator<Item = (&str, &'sta
 /// What a broken reference means, in words.
 pub fn broken_reference(secret_name: &str, reason: &str) -> String {
     match reason {
-        "not_found" => format!("refers to Secret {secret_name}, which does not exist"),
+        "not_found" => format!("refers to Secret {secret_name}, which does not exist or is not a pull Secret"),
         "wrong_type" => format!("refers to Secret {secret_name}, which is not a pull Secret: the kubelet skips it"),
         "malformed" => format!("refers to Secret {secret_name}, which the kubelet cannot decode"),
         other => format!("refers to Secret {secret_name}, which is broken ({other})"),

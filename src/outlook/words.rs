@@ -259,6 +259,11 @@ impl CredentialRow {
             // A Docker `config.json`: there is no Secret to write.
             return match self.status {
                 Status::Forbidden | Status::Ignored => mend(self.status, &self.place(), &denied),
+                // Docker writes an empty entry where a helper program keeps the password.
+                Status::Anonymous => format!(
+                    "take credsStore and credHelpers out of the file, which keep the password elsewhere, then: docker login {}",
+                    quoted(&self.registry)
+                ),
                 _ => format!("docker login {}", quoted(&self.registry)),
             };
         }

@@ -216,7 +216,8 @@ impl<'a> Context<'_, 'a> {
                 containers: pull.pull.containers.clone(),
                 outlook,
                 credentials: credentials.collect(),
-                by_choice: outlook == Outlook::Unverified && image.host.is_none(),
+                // A Secret that is not among the manifests is nobody's choice, whatever registry it is for.
+                by_choice: outlook == Outlook::Unverified && image.host.is_none() && pull.unseen.is_none(),
             });
         }
         findings::sort(&mut findings);

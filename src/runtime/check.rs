@@ -33,8 +33,8 @@ pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, Set
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
     runtime.block_on(async move {
         let inventory = read(common, args, &scope).await?;
-        if inventory.secrets.is_empty() {
-            say("no pull Secret found: nothing to check\n");
+        if let Some(sentence) = no_pull_secret(&inventory) {
+            say(sentence);
         }
         let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).map_err(SetupError::Metrics)?);
         let patrol = patrol(config, registries, SharedInventory::new(inventory), metrics)?;
@@ -70,6 +70,17 @@ async fn read(common: &Common, args: &CheckArgs, scope: &Scope) -> Result<Invent
         });
     }
     Ok(cluster::load(&inputs, scope))
+}
+
+/// What a person is told where there is no pull Secret.
+fn no_pull_secret(inventory: &Inventory) -> Option<&'static str> {
+    if inventory.secrets.values().any(|secret| secret.is_pull_secret()) {
+        None
+    } else if inventory.problems.is_empty() && inventory.pods.is_empty() {
+        Some("no pull Secret found: nothing to check\n")
+    } else {
+        Some("no pull Secret found\n")
+    }
 }
 
 /// The report, to standard output.

@@ -46,9 +46,15 @@ fn print(text: &str) -> Result<ExitCode, SetupError> {
 /// An error with its causes, a line each, to standard error.
 fn complain(error: &dyn std::error::Error) {
     let mut text = format!("error: {error}\n");
+    let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}  caused by: {error}\n");
+        // Errors of libraries often hold the text of their cause already.
+        let words = error.to_string();
+        if !said.contains(&words) {
+            text = format!("{text}  caused by: {words}\n");
+        }
+        said = words;
         cause = error.source();
     }
     // Nothing can be done when standard error is closed.

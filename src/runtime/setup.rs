@@ -19,8 +19,16 @@ pub enum SetupError {
     /// An entry of `registries`.
     #[error("the registries of the config cannot be used")]
     Registries(#[source] RegistryError),
+    /// A registry on the command line.
+    #[error("--registry {host}: {what}")]
+    Flag {
+        /// As given.
+        host: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// A label selector or a namespace of the scope.
-    #[error("the scope of the config cannot be used")]
+    #[error("the scope cannot be used")]
     Scope(#[source] crate::cluster::ScopeError),
     /// The counters.
     #[error("the counters cannot start; this is a bug, please report it")]
@@ -32,7 +40,7 @@ pub enum SetupError {
     #[error("cannot read the objects of the cluster")]
     Listing(#[source] crate::cluster::SnapshotError),
     /// No cluster.
-    #[error("no cluster to read from; give a PATH to read manifests instead")]
+    #[error("no cluster to read from; to read manifests instead, give `check` a PATH or `serve` --manifests PATH")]
     Cluster(#[source] crate::cluster::ClientError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {address}: choose another one with --web.listen-address")]
@@ -78,10 +86,24 @@ pub(super) fn prepare(common: &Common, default_level: &str) -> Result<Setup, Set
         Some(path) => config::load(path).map_err(SetupError::Config)?,
         None => Config::default(),
     };
-    config.registries.extend(common.registries.iter().map(|host| RegistryConfig::plain(host, IssuerChoice::Auto)));
-    let registries = Registries::new(&config.registries).map_err(SetupError::Registries)?;
+    let registries = add_registries(&mut config, &common.registries)?;
     crate::probe::install_tls_provider();
     Ok(Setup { config, registries })
+}
+
+/// Add the registries of the command line, and check all of them. One that is listed already, in the config or twice on
+/// the command line, stays as it is.
+fn add_registries(config: &mut Config, hosts: &[String]) -> Result<Registries, SetupError> {
+    let mut registries = Registries::new(&config.registries).map_err(SetupError::Registries)?;
+    for host in hosts {
+        if registries.lists(host) {
+            continue;
+        }
+        config.registries.push(RegistryConfig::plain(host, IssuerChoice::Auto));
+        registries = Registries::new(&config.registries)
+            .map_err(|error| SetupError::Flag { host: error.host, what: error.what })?;
+    }
+    Ok(registries)
 }
 
 /// `:9797`, `127.0.0.1:9797` or `[::1]:9797`, as exporters write it; without a host every address is meant.

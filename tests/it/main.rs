@@ -2,6 +2,7 @@
 
 mod conformance;
 mod conformance_check;
+mod contract;
 mod credential_props;
 mod dashboard;
 mod faces_cli;

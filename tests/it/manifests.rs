@@ -110,6 +110,8 @@ fn reads_folders_in_order_and_passes_over_what_is_no_manifest() {
     write("notes.txt", "a: [");
     write("values.yaml", "replicas: 2\nimage: x\n");
     write("package.json", r#"{"name":"x","version":"1"}"#);
+    write("patch.yaml", "- op: remove\n  path: /spec\n");
+    write("patch.json", r#"[{"op":"remove","path":"/spec"}]"#);
     write("..data/d.yaml", &secret("hidden"));
     write(".git/d.yaml", &secret("hidden"));
     write("mounted/.dockerconfigjson", DOCUMENT);
@@ -220,7 +222,11 @@ fn a_config_json_that_is_a_kubernetes_object_is_read_as_one() {
 
 #[test]
 fn secrets_keep_two_keys_and_lose_the_rest() {
-    let inventory = path(fixture("secrets.yaml"));
+    let mut inventory = path(fixture("secrets.yaml"));
+    // Of the others only name and type are kept, so that a reference to one of them is known for what it is.
+    let others = inventory.secrets.extract_if(.., |_, secret| !secret.is_pull_secret());
+    let others: Vec<String> = others.map(|(at, secret)| format!("{at} {}", secret.secret_type)).collect();
+    assert_eq!(others, ["ci/other Opaque"]);
     assert_eq!(messages(&inventory), [r#"data[".dockerconfigjson"]: expected a string in base64"#]);
     assert_eq!(
         secrets(&inventory),

@@ -20,7 +20,7 @@ pub enum ClientError {
         cause: Box<KubeconfigError>,
     },
     /// There is no kubeconfig to fall back to.
-    #[error("no cluster: cannot use the default kubeconfig ($KUBECONFIG or ~/.kube/config){}; name one with --kubeconfig, or give manifests as PATH", in_context(.context.as_deref()))]
+    #[error("cannot use the default kubeconfig ($KUBECONFIG or ~/.kube/config){}; name one with --kubeconfig", in_context(.context.as_deref()))]
     NoCluster {
         /// The context, if one was named.
         context: Option<String>,

@@ -95,7 +95,7 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
             let at = place(slice, &shape.metadata, interner)?;
             let version = shape.metadata.resource_version.to_string();
             let wanted = *shape.secret_type == *secret_type;
-            let secret = if wanted { pull_secret(shape, at.clone()) } else { None };
+            let secret = wanted.then(|| pull_secret(shape, at.clone()));
             (at, version, secret.map(|secret| Object::Secret(Arc::new(secret))))
         }
         Kind::Pods => {

@@ -59,8 +59,11 @@ impl<'a> Reader<'a> {
             return;
         }
         let Some(outline) = node.outline() else {
-            let message = "is not a Kubernetes object: it is not a mapping of apiVersion, kind, metadata and so on";
-            self.problem(Some(self.index), None, None, message, self.origin.named);
+            // A folder of manifests holds lists of patches and the like too.
+            if self.origin.named {
+                let message = "is not a Kubernetes object: it is not a mapping of apiVersion, kind, metadata and so on";
+                self.problem(Some(self.index), None, None, message, true);
+            }
             self.index += 1;
             return;
         };
@@ -161,9 +164,8 @@ impl<'a> Reader<'a> {
         if !self.scope.admits_secret(&node.read::<LabelShape>()?.metadata.labels) {
             return Ok(());
         }
-        if let Some(secret) = pull_secret(node.read::<SecretShape<'_>>()?, placed.at) {
-            self.contents.objects.push(Loaded::Secret(Arc::new(secret)));
-        }
+        let secret = pull_secret(node.read::<SecretShape<'_>>()?, placed.at);
+        self.contents.objects.push(Loaded::Secret(Arc::new(secret)));
         Ok(())
     }
 

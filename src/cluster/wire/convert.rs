@@ -10,17 +10,14 @@ pub(in crate::cluster) fn at(meta: &Meta<'_>, interner: &Interner) -> ObjectRef 
     ObjectRef { namespace: interner.intern(&meta.namespace), name: Arc::from(&*meta.name) }
 }
 
-/// A Secret that is, or looks like, a pull Secret; `None` for any other. `stringData` wins over `data`, as in the API
-/// server's Secret strategy.
-pub(in crate::cluster) fn pull_secret(shape: SecretShape<'_>, at: ObjectRef) -> Option<PullSecret> {
-    let secret = PullSecret {
+/// A Secret. `stringData` wins over `data`, as in the API server's Secret strategy.
+pub(in crate::cluster) fn pull_secret(shape: SecretShape<'_>, at: ObjectRef) -> PullSecret {
+    PullSecret {
         at,
         secret_type: Box::from(&*shape.secret_type),
         dockerconfigjson: shape.string_data.dockerconfigjson.or(shape.data.dockerconfigjson),
         dockercfg: shape.string_data.dockercfg.or(shape.data.dockercfg),
-    };
-    let typed = matches!(&*secret.secret_type, crate::cluster::DOCKERCONFIGJSON_TYPE | crate::cluster::DOCKERCFG_TYPE);
-    (typed || secret.dockerconfigjson.is_some() || secret.dockercfg.is_some()).then_some(secret)
+    }
 }
 
 /// A `ServiceAccount`.

@@ -12,7 +12,7 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
-fn secret(data: &str) -> Result<Option<PullSecret>, ShapeError> {
+fn secret(data: &str) -> Result<PullSecret, ShapeError> {
     let text = raw(&format!(r#"{{"type":"kubernetes.io/dockerconfigjson","data":{{".dockerconfigjson":{data}}}}}"#));
     Ok(pull_secret(read_json(&text)?, ObjectRef::new("ci", "a")))
 }
@@ -26,7 +26,7 @@ fn secret(data: &str) -> Result<Option<PullSecret>, ShapeError> {
 #[case(r#""""#, b"")]
 #[case("null", b"")]
 fn data_is_decoded_as_go_decodes_it(#[case] data: &str, #[case] expected: &[u8]) {
-    let secret = secret(data).unwrap().unwrap();
+    let secret = secret(data).unwrap();
     assert_eq!(secret.dockerconfigjson.unwrap().expose_secret(), expected);
 }
 
@@ -58,7 +58,8 @@ fn null_and_absent_are_the_zero_value() {
 #[test]
 fn other_data_is_not_even_decoded() {
     let text = raw(r#"{"type":"Opaque","data":{"password":[{"a":"ghp_canary"}],"token":7}}"#);
-    assert!(pull_secret(read_json(&text).unwrap(), ObjectRef::new("ci", "a")).is_none());
+    let secret = pull_secret(read_json(&text).unwrap(), ObjectRef::new("ci", "a"));
+    assert!(!secret.is_pull_secret());
 }
 
 #[rstest]

@@ -103,6 +103,11 @@ impl Registries {
         true
     }
 
+    /// Whether this very host or glob, as the config writes it, is on the list.
+    pub fn lists(&self, host: &str) -> bool {
+        HostPattern::parse(host).is_ok_and(|pattern| self.rules.iter().any(|rule| rule.pattern == pattern))
+    }
+
     /// The registry for a concrete host of a key or an image; `None` when it is not on the list. `index.docker.io` and `docker.io` are one.
     pub fn find(&self, host: &str) -> Option<Arc<Registry>> {
         let host = canonical(host)?;

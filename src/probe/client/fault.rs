@@ -37,9 +37,7 @@ impl From<Guarded> for Stop {
                 "its address is loopback, link-local or private; set allowPrivateAddresses to allow it".to_owned()
             }
             Guarded::ForeignRealm(host) => {
-                format!(
-                    "it points at {host}, which is not on its list; nothing was sent there (add it to realms to allow it)"
-                )
+                format!("it points at {host}, which is not on its list; nothing was sent there")
             }
         };
         Self::new(Unproven::Guarded(guarded), detail)
