@@ -55,7 +55,7 @@ pub struct MissingPermission {
 }
 
 /// An object or a file that could not be read, for the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// File name as given, or `cluster`.
     pub source: String,

@@ -1,7 +1,7 @@
 //! The command line and the published documents, as a user meets them: the built program in a process of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -249,6 +249,19 @@ fn what_cannot_run_is_2_and_named_on_standard_error(#[case] arguments: &[&str], 
     let ended = folder.run(arguments);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
     assert!(ended.stderr.contains(named), "{ended:?}");
+}
+
+#[test]
+fn the_daemon_says_which_manifest_it_cannot_read() {
+    let folder = Folder::new(&[("good.yaml", &ignored("a", "one"))]);
+    let paths = ["--manifests", "good.yaml", "--manifests", "nowhere.yaml"];
+    let mut command = folder.command(&[&["serve", "--web.listen-address", "127.0.0.1:0"][..], &paths].concat());
+    let mut child = command.spawn().expect("the program starts");
+    let mut lines = std::io::BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let told = lines.find(|line| line.contains("level=warn"));
+    child.kill().expect("it still runs");
+    child.wait().expect("it ends");
+    assert!(told.as_deref().is_some_and(|line| line.contains("source=nowhere.yaml")), "{told:?}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Files that are read again when they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::files::{self, FoundFile};
 use super::{Contents, assemble};
@@ -101,7 +101,16 @@ impl FileSource {
         problems.extend(contents.iter().flat_map(|contents| contents.problems.iter().cloned()));
         let fresh = assemble::inventory(contents.iter().flat_map(|contents| &contents.objects), problems);
         self.last = Some(found);
-        shared.update(|inventory| replace(inventory, fresh));
+        let mut new = Vec::new();
+        shared.update(|inventory| {
+            let known: HashSet<&Problem> = inventory.problems.iter().collect();
+            new.extend(fresh.problems.iter().filter(|problem| !known.contains(problem)).cloned());
+            replace(inventory, fresh)
+        });
+        for problem in new {
+            let Problem { source, index, kind, name, message, .. } = problem;
+            warn!(source, index, kind, name, problem = message, "input that cannot be read");
+        }
         self.interner.sweep();
     }
 
