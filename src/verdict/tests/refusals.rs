@@ -290,6 +290,17 @@ fn disowned_before_and_since_makes_the_second_refusal_the_proof() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_shows_in_the_times() {
+    let mut case = Case::new();
+    for (wall_time, moment_of) in [(90_000, 0), (600, 600)] {
+        let accepted = evidence(wall_time, Accepted, Some(200));
+        case.ledger.record_login(LoginId(1), GHCR, None, &accepted, moment(moment_of));
+    }
+    let view = case.view(1);
+    assert_eq!((view.last_probe_at, view.last_verdict_at), (Some(wall(600)), Some(wall(600))));
+}
+
+#[test]
 fn what_the_issuer_said_before_the_refusals_confirms_none() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);

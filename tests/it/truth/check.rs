@@ -142,7 +142,15 @@ async fn check_tells_the_dead_among_many() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_ends_while_a_registry_refuses_everyone() {
-    for (path, canary) in [("/token", None), ("/token", Some("acme/public")), ("/", Some("acme/public"))] {
+    let faults = [
+        ("/token", None),
+        ("/token", Some("acme/public")),
+        ("/", Some("acme/public")),
+        // Logins are accepted, pulls are not.
+        ("/v2/acme/", None),
+        ("/v2/acme/", Some("acme/public")),
+    ];
+    for (path, canary) in faults {
         let world = World::start().await.expect("a world");
         world.add_package("acme/public", Visibility::Public);
         let manifests = good_logins(&world, 10);
