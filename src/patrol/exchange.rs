@@ -41,6 +41,17 @@ impl Finished {
             Answer::Canary(evidence) => (ProbeKind::Canary, evidence.answer.outcome(), evidence.took),
         }
     }
+
+    /// How long the other side wants to be left alone, if it said so.
+    pub(super) fn throttled(&self) -> Option<Duration> {
+        let (_, outcome, _) = self.measured();
+        let wait = match &self.answer {
+            Answer::Login(evidence) => evidence.retry_after,
+            Answer::Access(evidence) | Answer::Canary(evidence) => evidence.retry_after,
+            Answer::Issuer(evidence) => evidence.retry_after,
+        };
+        wait.filter(|_| outcome == Outcome::Throttled)
+    }
 }
 
 /// Everything a task needs, owned, so that the book may change while the exchange is in flight.

@@ -6,12 +6,15 @@
 mod clock;
 mod exchange;
 mod once;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub use self::clock::Clock;
 use self::exchange::{Answer, Finished};
@@ -111,21 +114,23 @@ impl Patrol {
         self.ledger.retain_accesses(|login, host, repository| accesses.contains(&(login, host, repository)));
     }
 
-    /// Start what is due, as far as places are free. Returns whether anything was started.
-    fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> usize {
+    /// Start what is due, as far as places are free. Returns when to look again: a question that is due and cannot start
+    /// (its login is in flight, or no place is free) waits for a task to end, not for the clock.
+    fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> Option<Instant> {
         let free = self.config.probe.concurrency.saturating_sub(tasks.len());
         let now = self.clock.moment();
         let due = if free == 0 { Vec::new() } else { self.schedule.pop_due(now, free) };
-        let mut started = 0;
         for ask in due {
-            if self.launch(ask.clone(), tasks) {
-                started += 1;
-            } else {
+            if !self.launch(ask.clone(), tasks) {
                 // What it asked about went between two syncs; the next sync drops the question.
                 self.schedule.done(&ask, Cadence::Routine, now);
             }
         }
-        started
+        if tasks.len() >= self.config.probe.concurrency {
+            return None;
+        }
+        // By the same reading of the clock: what becomes due between two would be seen by neither.
+        self.schedule.next_due().filter(|due| *due > now).map(|due| self.clock.instant(due))
     }
 
     /// Take in an answer. Returns the advice that the schedule was given.
@@ -134,6 +139,13 @@ impl Patrol {
         self.metrics.probe_ended(&finished.host, kind, outcome, took);
         let now = self.clock.moment();
         let host = &finished.host;
+        if !self.schedule.wants(&finished.ask) {
+            // Nobody would forget it again: it would stand as a login that works, or as one that is refused, for the
+            // others at its registry.
+            let cadence = finished.throttled().map_or(Cadence::Routine, Cadence::NotBefore);
+            self.schedule.done(&finished.ask, cadence, now);
+            return Advice { cadence, at_once: Vec::new(), also: Vec::new() };
+        }
         let advice = match (&finished.ask, &finished.answer) {
             (Ask::Login(login), Answer::Login(evidence)) => {
                 let token = self.token_of(*login);

@@ -38,17 +38,22 @@ impl Patrol {
         on_progress(Progress { settled: 0, total });
         // A refusal needs its confirmations, and some more for answers in between that prove nothing.
         let confirming = self.config.probe.confirmations + TRIES;
+        let mut repeated = false;
         while settled.len() < total {
-            self.launch_due(&mut tasks);
-            let due = self.wake_at(tasks.len());
-            let soon = tokio::time::Instant::now() + PATIENCE + self.config.probe.confirmation_spacing;
-            if tasks.is_empty() && due.is_none_or(|due| due > soon) {
-                // What is left was told to wait longer than a person would.
+            let due = self.launch_due(&mut tasks);
+            let soon = self.clock.moment().after(PATIENCE + self.config.probe.confirmation_spacing);
+            let waits_in_vain = tasks.is_empty() && due.is_none();
+            if waits_in_vain
+                || ((tasks.is_empty() || repeated) && !self.schedule.awaits(|ask| !settled.contains(ask), soon))
+            {
+                // What is left was told to wait longer than a person would, or waits for a login that is not let in. That
+                // settled questions come round again holds nobody up.
                 break;
             }
             tokio::select! {
                 Some(finished) = tasks.join_next() => {
                     let finished = finished.map_err(ExchangeLost)?;
+                    repeated = settled.contains(&finished.ask);
                     let advice = self.record(&finished);
                     let count = tries.entry(finished.ask.clone()).or_default();
                     *count += 1;
@@ -62,7 +67,11 @@ impl Patrol {
                             settled.insert(ask);
                         }
                     }
-                    // A control that is asked again on behalf of another question belongs to that question.
+                    // A control that is asked again on behalf of another question belongs to that question; what an issuer
+                    // has to add is news of its own.
+                    for ask in advice.at_once.iter().filter(|ask| matches!(ask, Ask::Issuer(_))) {
+                        settled.remove(ask);
+                    }
                     on_progress(Progress { settled: settled.len(), total });
                 }
                 () = async { match due { Some(due) => sleep_until(due).await, None => std::future::pending().await } } => {}

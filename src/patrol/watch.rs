@@ -38,8 +38,7 @@ impl Patrol {
         let (mut published, mut gap) = self.publish(&snapshots);
         let mut stale = false;
         loop {
-            self.launch_due(&mut tasks);
-            let due = self.wake_at(tasks.len());
+            let due = self.launch_due(&mut tasks);
             let publish_at = published + if stale { gap } else { SNAPSHOT_AGE };
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -65,16 +64,6 @@ impl Patrol {
                 }
             }
         }
-    }
-
-    /// When the loop has to look at the schedule again. A question that is due and cannot start (its login is in flight,
-    /// or no place is free) waits for a task to end, not for the clock.
-    pub(super) fn wake_at(&self, running: usize) -> Option<Instant> {
-        if running >= self.config.probe.concurrency {
-            return None;
-        }
-        let now = self.clock.moment();
-        self.schedule.next_due().filter(|due| *due > now).map(|due| self.clock.instant(due))
     }
 
     /// Show a new snapshot. Returns when, and how long to wait before the next one.

@@ -20,6 +20,7 @@ impl Ledger {
         let known = record.standing.known_good;
         record.standing.accept(now);
         record.forbidden_by_policy = false;
+        record.locked_out = false;
         let any_known = known || self.tokens_of(token).any(|(id, other)| id != token && other.known_good);
         let Some(issuer) = self.issuers.get_mut(&token.issuer) else { return };
         issuer.alive_at = Some(now);
@@ -57,7 +58,9 @@ impl Ledger {
     /// The issuer does not know the token.
     pub(super) fn disowned(&mut self, token: &TokenKey, at: DateTime<Utc>, now: Moment) -> Advice {
         let (spacing, window) = (self.rules.spacing, self.rules.issuer_interval);
-        let standing = &mut self.token_mut(token).standing;
+        let record = self.token_mut(token);
+        record.locked_out = false;
+        let standing = &mut record.standing;
         standing.latest = Some((now, false));
         standing.all.refuse(now, spacing);
         if !self.issuer_in_incident(token)
@@ -75,7 +78,11 @@ impl Ledger {
         }
         let standing = &self.token_mut(token).standing;
         let (dead, count) = (standing.dead, standing.run.count());
+        let logins = self.tokens.get(token).into_iter().flat_map(|token| &token.logins);
+        let works = logins.filter_map(|login| self.logins.get(login)).any(|login| login.standing.accepted());
         let mut advice = Advice::just(match (dead, incident) {
+            // Who is in the right shows at the usual pace; a token whose logins are dead as well rests with them.
+            (true, _) if works => Cadence::Routine,
             (true, _) => Cadence::Dead,
             (false, false) if count < TWICE => Cadence::Confirm,
             (false, _) => Cadence::BackOff,
@@ -108,6 +115,16 @@ impl Ledger {
         standing.run.count() >= TWICE
             && (alive_at >= standing.run.last_but_one()
                 || (!standing.suspect && run::nobody_left(others, &standing.run)))
+    }
+
+    /// Whether the owner of a token is locked out, as the issuer told of it or of another token of the same owner.
+    pub(super) fn is_locked_out(&self, token: &TokenKey) -> bool {
+        let owner = |record: &super::records::TokenRecord| record.facts.as_ref().and_then(|facts| facts.owner.clone());
+        let Some(record) = self.tokens.get(token) else { return false };
+        let own = owner(record);
+        let others = || self.issuers.get(&token.issuer).into_iter().flat_map(|issuer| &issuer.tokens);
+        let mut records = others().filter_map(|token| self.tokens.get(token));
+        record.locked_out || (own.is_some() && records.any(|other| other.locked_out && owner(other) == own))
     }
 
     /// Another token of the issuer that lives, the one that was not heard for longest.

@@ -54,7 +54,7 @@ impl Ledger {
         // A password that tells of itself has no issuer who could be asked to confirm a refusal.
         let token = token.filter(|token| token.issuer.api.is_some());
         record.issuer = token.cloned().map_or(Confirmation::Nobody, Confirmation::Issuer);
-        record.probed_at = record.probed_at.max(Some(evidence.at));
+        record.probed_at = Some(evidence.at);
         record.rows.push(ProbeKind::Login, evidence.answer.outcome(), evidence);
         match &evidence.answer {
             LoginAnswer::Unproven(Unproven::Guarded(guard)) => record.guarded = Some(guard.clone()),
@@ -97,7 +97,7 @@ impl Ledger {
         self.note_host(host, evidence);
         if let Some(login) = login {
             let record = self.login_mut(login, host);
-            record.probed_at = record.probed_at.max(Some(evidence.at));
+            record.probed_at = Some(evidence.at);
             record.rows.push(ProbeKind::Access, evidence.answer.outcome(), evidence);
         }
         let access = self.access_mut(login, host, repository);
@@ -106,8 +106,7 @@ impl Ledger {
         match (&evidence.answer, login) {
             (AccessAnswer::Granted, _) => {
                 self.let_in(login, evidence.at, now);
-                self.granted(login, host, repository, evidence.at);
-                Advice::just(Cadence::Routine)
+                self.granted(login, host, repository, evidence.at, now)
             }
             (AccessAnswer::NotFound, _) => {
                 self.let_in(login, evidence.at, now);
@@ -138,7 +137,7 @@ impl Ledger {
             self.note_host(&host, evidence);
         }
         let record = self.token_mut(token);
-        record.probed_at = record.probed_at.max(Some(evidence.at));
+        record.probed_at = Some(evidence.at);
         record.rows.push(ProbeKind::Issuer, evidence.answer.outcome(), evidence);
         match &evidence.answer {
             IssuerAnswer::Alive(facts) => {
@@ -151,7 +150,10 @@ impl Ledger {
                 Advice::just(Cadence::Routine)
             }
             IssuerAnswer::Disowned => self.disowned(token, evidence.at, now),
-            IssuerAnswer::Unproven(why) => Advice::unproven(why, evidence),
+            IssuerAnswer::Unproven(why) => {
+                self.token_mut(token).locked_out |= *why == Unproven::LockedOut;
+                Advice::unproven(why, evidence)
+            }
         }
     }
 
@@ -195,7 +197,7 @@ impl Ledger {
         };
         let Some(record) = record else { return AccessView::default() };
         AccessView {
-            granted: record.verdict.map(|verdict| verdict.yes),
+            granted: record.verdict.filter(|_| !record.doubted).map(|verdict| verdict.yes),
             missing_scope: record.verdict.is_some_and(|verdict| !verdict.yes) && record.missing_scope,
             denied_lately: record.denied_lately,
             last_verdict_at: record.verdict.map(|verdict| verdict.at),
@@ -229,7 +231,7 @@ impl Ledger {
             issuers.any(|(issuer, record)| record.incident && api_host(issuer).as_deref() == Some(host))
         };
         RegistryView {
-            incident: self.in_incident(host) || issuer_incident(),
+            incident: self.in_incident(host) || self.denies_everyone(host) || issuer_incident(),
             up: note.up,
             clock_skew_seconds: note.skew_seconds,
         }
@@ -267,7 +269,9 @@ impl Ledger {
         for registry in self.registries.values_mut() {
             registry.logins.retain(|login| self.logins.contains_key(login));
             // Nobody is left whose acceptance could end the incident.
-            registry.incident &= !registry.logins.is_empty() || registry.canary.latest.is_some();
+            let anybody = !registry.logins.is_empty() || registry.canary.latest.is_some();
+            registry.incident &= anybody;
+            registry.denies_everyone &= anybody;
         }
         for issuer in self.issuers.values_mut() {
             issuer.tokens.retain(|token| self.tokens.contains_key(token));

@@ -7,6 +7,7 @@
 //! suddenly refuses everyone has an incident, and what it says then counts for nothing.
 
 mod advice;
+mod denials;
 mod issuer;
 mod judge;
 mod ledger;

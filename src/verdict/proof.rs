@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::records::{Asks, Confirmation, LoginRecord, Proven, TokenRecord};
+use super::records::{AccessRecord, Asks, Confirmation, LoginRecord, Proven, TokenRecord};
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, LoginId, Moment};
@@ -55,8 +55,14 @@ impl Ledger {
             self.begin_incident(&host);
         }
         let incident = self.in_incident(&host);
+        let locked_out =
+            self.logins.get(&login).and_then(LoginRecord::token).is_some_and(|token| self.is_locked_out(token));
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
-        let counted = !incident && record.standing.run.refuse(now, spacing);
+        if locked_out && !record.standing.dead {
+            // It explains the refusals of tokens that are as good as ever.
+            record.standing.run.clear();
+        }
+        let counted = !incident && !locked_out && record.standing.run.refuse(now, spacing);
         if record.standing.dead {
             if !incident {
                 record.verdict = Some(Proven { yes: false, at });
@@ -68,7 +74,7 @@ impl Ledger {
             return Advice::just(Cadence::Dead);
         }
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
-        let enough = record.standing.run.count() >= needed;
+        let enough = record.standing.run.count() >= needed || (locked_out && record.standing.all.count() >= needed);
         record.standing.doubted |= enough;
         let mut advice = Advice::just(if incident || enough { Cadence::BackOff } else { Cadence::Confirm });
         advice.at_once.extend(self.issuer_question(login));
@@ -93,9 +99,14 @@ impl Ledger {
     pub(super) fn issuer_confirms(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let Some(token) = record.token() else { return false };
+        // What it said before does not confirm a refusal that it could not know of.
+        let repeated = |(at, alive): (Moment, bool)| !alive && Some(at) >= record.standing.all.first();
         record.standing.refused()
             && record.standing.all.count() >= 2
-            && self.tokens.get(token).is_some_and(|token| token.standing.dead)
+            && self
+                .tokens
+                .get(token)
+                .is_some_and(|token| token.standing.dead && token.standing.latest.is_some_and(repeated))
             && self.issuers.get(&token.issuer).is_none_or(|issuer| !issuer.incident)
     }
 
@@ -145,13 +156,16 @@ impl Ledger {
     /// Who can tell a dead login from a registry that refuses everyone: the canary, and of the logins that work the one
     /// that was not heard for longest.
     fn controls(&self, login: LoginId, host: &Arc<str>) -> Vec<Ask> {
-        let mut asks = Vec::new();
-        if self.registries.get(host).is_some_and(|registry| registry.canary.latest.is_some()) {
-            asks.push(Ask::Canary(Arc::clone(host)));
-        }
+        let mut asks: Vec<Ask> = self.canary_question(host).into_iter().collect();
         let working = self.logins_at(host).filter(|(id, other)| *id != login && other.standing.accepted());
         asks.extend(working.min_by_key(|(id, other)| (other.standing.latest, *id)).map(|(id, _)| Ask::Login(id)));
         asks
+    }
+
+    /// The canary, if there is one.
+    fn canary_question(&self, host: &str) -> Option<Ask> {
+        let (host, registry) = self.registries.get_key_value(host)?;
+        registry.canary.latest.is_some().then(|| Ask::Canary(Arc::clone(host)))
     }
 
     fn logins_at<'l>(&'l self, host: &str) -> impl Iterator<Item = (LoginId, &'l LoginRecord)> + use<'l> {
@@ -195,6 +209,7 @@ impl Ledger {
         if registry.incident {
             self.end_incident(host);
         }
+        self.end_denying(host, true);
         Advice::just(Cadence::Routine)
     }
 
@@ -208,18 +223,44 @@ impl Ledger {
         let news = registry.canary.fresh || !registry.ever_accepted;
         if !registry.incident && news && registry.canary.run.count() >= 2 {
             self.begin_incident(host);
+            // It was denied, not refused: that logins are accepted does not end it.
+            self.begin_denying(host);
         }
         let incident = self.in_incident(host);
         Advice::just(if news || incident { Cadence::Confirm } else { Cadence::Routine })
     }
 
     /// The access was granted: proof by itself.
-    pub(super) fn granted(&mut self, login: Option<LoginId>, host: &str, repository: &str, at: DateTime<Utc>) {
+    pub(super) fn granted(
+        &mut self,
+        login: Option<LoginId>,
+        host: &str,
+        repository: &str,
+        at: DateTime<Utc>,
+        now: Moment,
+    ) -> Advice {
         let access = self.access_mut(login, host, repository);
-        access.verdict = Some(Proven { yes: true, at });
-        access.run.clear();
-        access.words = (false, 0);
-        access.missing_scope = false;
+        let was_denied = matches!(access.verdict, Some(Proven { yes: false, .. }));
+        let known = access.known_good;
+        self.end_denying(host, known);
+        *self.access_mut(login, host, repository) = AccessRecord {
+            verdict: Some(Proven { yes: true, at }),
+            known_good: true,
+            fresh: true,
+            ..AccessRecord::default()
+        };
+        self.registry_mut(host).note_grant((login, repository.into()), now);
+        let mut advice = Advice::just(Cadence::Routine);
+        if was_denied {
+            advice.at_once.extend(self.reason_question(login));
+        }
+        advice
+    }
+
+    /// The issuer, who can say why a login is denied (an SSO authorisation that lacks), and that it is no longer so.
+    fn reason_question(&self, login: Option<LoginId>) -> Option<Ask> {
+        let token = self.logins.get(&login?)?.token()?;
+        token.issuer.is_github().then(|| Ask::Issuer(token.clone()))
     }
 
     /// The access was denied.
@@ -232,7 +273,11 @@ impl Ledger {
         at: DateTime<Utc>,
         now: Moment,
     ) -> Advice {
-        if self.in_incident(host) {
+        self.access_mut(login, host, repository).denied_at = Some(now);
+        if !self.denies_everyone(host) && self.denies_as_a_whole(host, now) {
+            self.begin_denying(host);
+        }
+        if self.in_incident(host) || self.denies_everyone(host) {
             return Advice::just(Cadence::BackOff);
         }
         let (spacing, needed) = (self.rules.spacing, self.rules.needed());
@@ -244,18 +289,29 @@ impl Ledger {
         }
         // The login must have been accepted in the course of the run: a login that is refused says nothing of the access.
         let accepted_within = accepted_at.is_none_or(|at| at >= access.run.first());
-        let proven = access.run.count() >= needed && accepted_within;
-        if proven || matches!(access.verdict, Some(Proven { yes: false, .. })) {
+        let enough = access.run.count() >= needed;
+        let controlled = self.denial_is_controlled(host, login, repository);
+        let access = self.access_mut(login, host, repository);
+        let was_proven = matches!(access.verdict, Some(Proven { yes: false, .. }));
+        let proven = enough && accepted_within && controlled;
+        if proven || was_proven {
             access.verdict = Some(Proven { yes: false, at });
+            (access.fresh, access.suspect) = (false, false);
         }
+        access.doubted = enough && !proven && !was_proven;
         if access.words.1 >= needed {
             access.missing_scope = access.words.0;
         }
         let mut advice = Advice::just(match access.verdict {
             Some(Proven { yes: false, .. }) => Cadence::Routine,
-            _ if access.run.count() >= needed => Cadence::BackOff,
+            _ if enough => Cadence::BackOff,
             _ => Cadence::Confirm,
         });
+        if proven && !was_proven {
+            advice.at_once.extend(self.reason_question(login));
+        } else if !was_proven {
+            advice.at_once.extend(self.canary_question(host));
+        }
         if let Some(login) = login
             && !accepted_within
             && denial.stage == DenialStage::Token

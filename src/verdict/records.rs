@@ -116,6 +116,7 @@ impl LoginRecord {
 
 /// Of one repository, for a login or for anyone.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and nearly all combinations occur")]
 pub(super) struct AccessRecord {
     pub(super) verdict: Option<Proven>,
     /// Denials in a row.
@@ -127,6 +128,17 @@ pub(super) struct AccessRecord {
     pub(super) guarded: Option<Guarded>,
     /// Whether the latest answer was a denial.
     pub(super) denied_lately: bool,
+    /// When it was last denied.
+    pub(super) denied_at: Option<Moment>,
+    /// Whether it was ever granted.
+    pub(super) known_good: bool,
+    /// Whether it was granted since the registry last denied everyone, and no denial of it was proven since: its denial
+    /// would be news.
+    pub(super) fresh: bool,
+    /// Whether it was denied when the registry stopped denying everyone: it needs a control to be proven denied.
+    pub(super) suspect: bool,
+    /// Whether it was denied often enough, but without the control that the proof needs.
+    pub(super) doubted: bool,
 }
 
 impl AccessRecord {
@@ -155,12 +167,17 @@ impl AccessRecord {
     }
 }
 
+/// A repository, for a login or for anyone.
+pub(super) type AccessKey = (Option<LoginId>, Box<str>);
+
 /// Of a token, as its issuer tells.
 #[derive(Debug, Default)]
 pub(super) struct TokenRecord {
     pub(super) facts: Option<TokenFacts>,
     pub(super) standing: Standing,
     pub(super) forbidden_by_policy: bool,
+    /// The issuer's last word that was neither a yes nor a no: its owner is locked out.
+    pub(super) locked_out: bool,
     /// Answers in a row whose scope list lacks what pulling needs.
     pub(super) scope_run: Run,
     pub(super) pull_scope_missing: bool,
@@ -178,6 +195,10 @@ pub(super) struct RegistryRecord {
     pub(super) ever_accepted: bool,
     /// The last acceptance of a login, and the last one of any other login.
     accepted: [Option<(LoginId, Moment)>; 2],
+    /// Whether it is suspected of denying every repository to everyone, though it accepts logins.
+    pub(super) denies_everyone: bool,
+    /// The last access that was granted, and the last one of any other access.
+    granted: [Option<(AccessKey, Moment)>; 2],
     pub(super) canary: Standing,
     pub(super) anonymous: HashMap<Box<str>, AccessRecord>,
 }
@@ -191,11 +212,32 @@ impl RegistryRecord {
         self.accepted[0] = Some((login, now));
     }
 
+    pub(super) fn note_grant(&mut self, access: AccessKey, now: Moment) {
+        if !matches!(&self.granted[0], Some((last, _)) if *last == access) {
+            self.granted[1] = self.granted[0].take();
+        }
+        self.granted[0] = Some((access, now));
+    }
+
+    /// Whether an access was ever granted, the canary included.
+    pub(super) fn ever_granted(&self) -> bool {
+        self.granted[0].is_some() || self.canary.known_good
+    }
+
+    /// When another access, or the canary, was last granted: the control of an access.
+    pub(super) fn grant_control(&self, access: &AccessKey) -> Option<Moment> {
+        let other = self.granted.iter().flatten().find(|(key, _)| key != access).map(|(_, at)| *at);
+        other.max(self.canary_granted_at())
+    }
+
+    fn canary_granted_at(&self) -> Option<Moment> {
+        self.canary.latest.filter(|(_, granted)| *granted).map(|(at, _)| at)
+    }
+
     /// When another login, or the canary, was last accepted: the control of a login.
     pub(super) fn control(&self, login: LoginId) -> Option<Moment> {
         let other = self.accepted.iter().flatten().find(|(id, _)| *id != login).map(|(_, at)| *at);
-        let canary = self.canary.latest.filter(|(_, granted)| *granted).map(|(at, _)| at);
-        other.max(canary)
+        other.max(self.canary_granted_at())
     }
 }
 

@@ -122,7 +122,7 @@ impl Standing {
 }
 
 /// Least number of parties whose refusal at about the same time is an incident of the host.
-const MANY: usize = 3;
+pub(super) const MANY: usize = 3;
 
 /// Whether nobody is left who could be the control of a run of refusals: there is no other that worked, or just one, and
 /// that was refused too. A control that was not heard since leaves open what it would tell, and where so many are refused

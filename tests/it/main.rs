@@ -27,3 +27,4 @@ mod real_line;
 mod rules;
 mod scenarios;
 mod support;
+mod truth;

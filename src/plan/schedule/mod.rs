@@ -170,6 +170,26 @@ impl Schedule {
         self.queues.next_due().map(|due| Moment(due.since(Moment(self.timing.interval))))
     }
 
+    /// Whether a question is known and still wanted. One in flight may be wanted no more.
+    pub fn wants(&self, ask: &Ask) -> bool {
+        let entry = self.by_identity.get(&Identity::of(ask)).and_then(|no| self.entries.get(no));
+        entry.is_some_and(|entry| !matches!(entry.state, State::InFlight { gone: true, .. }))
+    }
+
+    /// Whether one of the questions that `open` picks is in flight, or can be asked by `until` as long as nothing else
+    /// happens. Walks all questions.
+    pub fn awaits(&self, open: impl Fn(&Ask) -> bool, until: Moment) -> bool {
+        let until = self.inside(until);
+        self.entries.values().any(|entry| {
+            let soon = match entry.state {
+                State::InFlight { .. } => true,
+                State::Queued(slot) => self.queues.opens(entry.lane, slot) <= until,
+                State::Parked(_) => false,
+            };
+            soon && open(&entry.ask)
+        })
+    }
+
     /// How late the most overdue question is.
     pub fn lag(&self, now: Moment) -> Duration {
         self.queues.lag(self.inside(now))

@@ -74,9 +74,14 @@ impl Lane {
             return None;
         }
         let free = self.free.first().map(|(key, turn, _, due)| (*key, *turn, *due));
-        let opens = if self.asked_in_round < budget.per_round { self.round_began } else { self.round_ends };
+        let opens = self.round_opens(budget);
         let budgeted = self.budgeted.first().map(|(key, turn, _, due)| ((*key).max(opens), *turn, (*due).max(opens)));
         free.into_iter().chain(budgeted).min()
+    }
+
+    /// From when on an access check goes.
+    fn round_opens(&self, budget: Budget) -> Moment {
+        if self.asked_in_round < budget.per_round { self.round_began } else { self.round_ends }
     }
 
     /// Take the ask that the head stands for.
@@ -271,6 +276,14 @@ impl Queues {
             host.hold = host.hold.max(until);
         }
         self.list_host(no);
+    }
+
+    /// From when on an ask can be popped that stands in its lane under `slot`.
+    pub(super) fn opens(&self, lane: LaneNo, slot: Slot) -> Moment {
+        let Some(lane) = self.lanes.get(&lane) else { return slot.key };
+        let hold = self.hosts.get(&lane.host).map(|host| host.hold).unwrap_or_default();
+        let round = if slot.budgeted { lane.round_opens(self.budget) } else { Moment::default() };
+        slot.key.max(hold).max(round)
     }
 
     /// Forget hosts of which nothing is wanted any more; one that is on hold is remembered until then.

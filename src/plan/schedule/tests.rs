@@ -442,3 +442,37 @@ fn ten_thousand_logins_are_spread_evenly_over_the_interval() {
     // 59 degrees of freedom: 99.99 % of even spreads are below 107.
     assert!(chi_square < 107.0, "{chi_square}: {bins:?}");
 }
+
+#[test]
+fn what_is_wanted_no_more_is_known_until_it_is_done() {
+    let mut schedule = schedule();
+    let (one, other) = (login(1, GHCR), login(2, GHCR));
+    schedule.sync(&[one.clone(), other.clone()], &[], at(0));
+    assert!(schedule.wants(&one.ask) && !schedule.wants(&login(3, GHCR).ask));
+    schedule.pop_due(at(0), 99);
+    schedule.sync(std::slice::from_ref(&other), &[], at(1));
+    assert!(!schedule.wants(&one.ask) && schedule.wants(&other.ask));
+    schedule.sync(&[one.clone(), other], &[], at(2));
+    assert!(schedule.wants(&one.ask), "wanted again before it was done");
+}
+
+#[test]
+fn it_tells_whether_anything_of_interest_comes_soon() {
+    let mut schedule = schedule();
+    let (one, check, other) = (login(1, GHCR), access(Some(1), GHCR, "org/app"), login(2, "other.example.com"));
+    schedule.sync(&[one.clone(), check.clone(), other.clone()], &[], at(0));
+    let is = |wanted: &Wanted| {
+        let ask = wanted.ask.clone();
+        move |asked: &Ask| *asked == ask
+    };
+    assert!(schedule.awaits(is(&one), at(0)));
+    assert!(!schedule.awaits(is(&check), at(9_999)), "it waits for its login");
+    schedule.pop_due(at(0), 99);
+    assert!(schedule.awaits(is(&one), at(0)), "in flight");
+    schedule.done(&one.ask, Cadence::Confirm, at(0));
+    assert!(!schedule.awaits(is(&one), at(59)) && schedule.awaits(is(&one), at(67)));
+    schedule.hold(&Arc::from(GHCR), at(300));
+    assert!(!schedule.awaits(is(&one), at(299)) && schedule.awaits(is(&one), at(300)), "the hold of its host counts");
+    schedule.done(&other.ask, Cadence::Confirm, at(0));
+    assert!(schedule.awaits(|_| true, at(67)) && !schedule.awaits(|_| false, at(9_999)));
+}

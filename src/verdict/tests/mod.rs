@@ -1,6 +1,7 @@
 //! Every row of `docs/verdicts.md` has a test of its name here.
 
 mod accesses;
+mod denials;
 mod incidents;
 mod properties;
 mod refusals;
@@ -164,7 +165,13 @@ fn asks_login(advice: &Advice, login: u64) -> bool {
 
 #[test]
 fn every_row_of_the_table_names_a_test_that_exists() {
-    let tests = [include_str!("accesses.rs"), include_str!("incidents.rs"), include_str!("refusals.rs")].concat();
+    let tests = [
+        include_str!("accesses.rs"),
+        include_str!("denials.rs"),
+        include_str!("incidents.rs"),
+        include_str!("refusals.rs"),
+    ]
+    .concat();
     let rows = include_str!("../../../docs/verdicts.md").lines().filter(|line| line.starts_with("| "));
     let cells = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next()).filter(|cell| *cell != "test");
     let names: Vec<&str> = cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`')).collect();

@@ -14,14 +14,16 @@ enum Event {
 }
 
 impl Event {
+    /// A lock-out proves nothing of the token, but it explains refusals away.
     fn proves_nothing(&self) -> bool {
-        matches!(
-            self,
-            Self::Login(_, LoginAnswer::Unproven(_))
-                | Self::Access(_, AccessAnswer::Unproven(_))
-                | Self::Issuer(_, IssuerAnswer::Unproven(_))
-                | Self::Canary(AccessAnswer::Unproven(_))
-        )
+        !matches!(self, Self::Issuer(_, IssuerAnswer::Unproven(Unproven::LockedOut)))
+            && matches!(
+                self,
+                Self::Login(_, LoginAnswer::Unproven(_))
+                    | Self::Access(_, AccessAnswer::Unproven(_))
+                    | Self::Issuer(_, IssuerAnswer::Unproven(_))
+                    | Self::Canary(AccessAnswer::Unproven(_))
+            )
     }
 
     fn accepts(&self, login: u64) -> bool {

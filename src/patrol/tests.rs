@@ -1,0 +1,125 @@
+//! The patrol between two steps: questions are answered here by hand, so that nothing depends on a network.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::Utc;
+use secrecy::SecretSlice;
+
+use super::*;
+use crate::cluster::{DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, PullSecret};
+use crate::config::{IssuerChoice, RegistryConfig};
+use crate::metrics::BuildInfo;
+use crate::probe::{Evidence, LoginAnswer, Settings, Unproven};
+use crate::verdict::LoginView;
+
+const HOST: &str = "registry.example.com";
+
+fn evidence(answer: LoginAnswer, retry_after: Option<Duration>) -> Answer {
+    Answer::Login(Evidence {
+        at: Utc::now(),
+        took: Duration::ZERO,
+        answer,
+        http_status: Some(401),
+        code: None,
+        detail: String::new(),
+        server_date: None,
+        retry_after,
+    })
+}
+
+fn finished(ask: &Ask, answer: Answer) -> Finished {
+    Finished { ask: ask.clone(), host: HOST.into(), answer }
+}
+
+fn patrol() -> Patrol {
+    let config = Config::default();
+    let registries = Registries::new(&[RegistryConfig::plain(HOST, IssuerChoice::None)]).expect("a good registry");
+    Patrol::new(Parts {
+        config,
+        registries,
+        identifier: Identifier::new(&[7; 32]),
+        inventory: SharedInventory::new(Inventory::default()),
+        prober: Prober::new(Settings::new(Duration::from_secs(1))),
+        metrics: Arc::new(DaemonMetrics::new(BuildInfo::compiled()).expect("counters")),
+    })
+}
+
+impl Patrol {
+    /// Put a Secret with this password, or take it away, and look.
+    fn hold(&mut self, name: &str, password: Option<&str>) {
+        let at = ObjectRef::new("a", name);
+        self.inventory.update(|inventory| {
+            inventory.secrets.remove(&at);
+            if let Some(password) = password {
+                let auth = STANDARD.encode(format!("robot:{password}"));
+                let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
+                let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()));
+                let secret_type = DOCKERCONFIGJSON_TYPE.into();
+                let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
+                inventory.secrets.insert(at.clone(), Arc::new(secret));
+            }
+            true
+        });
+        self.sync();
+    }
+
+    /// Everything that is due now, as if its exchange had begun.
+    fn begin(&mut self) -> Vec<Ask> {
+        self.schedule.pop_due(self.clock.moment(), 100)
+    }
+
+    fn verdict(&self, ask: &Ask) -> LoginView {
+        self.ledger.login(ask.login().expect("a login"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_login_that_is_gone_is_forgotten() {
+    let mut patrol = patrol();
+    patrol.hold("pull", Some("old"));
+    let old = patrol.begin().remove(0);
+    patrol.hold("pull", Some("new"));
+    let new = patrol.begin().remove(0);
+    assert_ne!(old, new);
+
+    patrol.record(&finished(&old, evidence(LoginAnswer::Accepted, None)));
+    assert!(patrol.verdict(&old).last_probe_at.is_none(), "nobody is left to forget it again");
+    assert!(patrol.verdict(&new).accepted.is_none(), "and it speaks for no other password");
+    patrol.record(&finished(&new, evidence(LoginAnswer::Refused, None)));
+    assert!(patrol.verdict(&new).last_probe_at.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_gone_stands_in_no_proof() {
+    let mut patrol = patrol();
+    patrol.hold("gone", Some("good"));
+    let gone = patrol.begin().remove(0);
+    patrol.hold("gone", None);
+    patrol.hold("dead", Some("bad"));
+    let dead = patrol.begin().remove(0);
+    // It was accepted, but is not there to be asked again as the control of the other one.
+    patrol.record(&finished(&gone, evidence(LoginAnswer::Accepted, None)));
+    for refusal in 0..3 {
+        let advice = patrol.record(&finished(&dead, evidence(LoginAnswer::Refused, None)));
+        assert!(advice.at_once.is_empty(), "at refusal {refusal}");
+        tokio::time::advance(Duration::from_secs(90)).await;
+        patrol.begin();
+    }
+    assert_eq!(patrol.verdict(&dead).accepted, Some(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_a_host_names_holds_whoever_it_was_told_to() {
+    let mut patrol = patrol();
+    patrol.hold("gone", Some("one"));
+    let gone = patrol.begin().remove(0);
+    patrol.hold("gone", None);
+    let throttled = LoginAnswer::Unproven(Unproven::Throttled);
+    patrol.record(&finished(&gone, evidence(throttled, Some(Duration::from_secs(30)))));
+    patrol.hold("other", Some("two"));
+    assert!(patrol.begin().is_empty(), "the host wants to be left alone");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(patrol.begin().len(), 1);
+}
