@@ -4,8 +4,10 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use pull_patrol::runtime::Source;
 use serde_json::{Value, json};
 
+use crate::line::Daemon;
 use crate::support::manifests::{docker_config, pod, pull_secret};
 
 /// `check --offline -o json` on manifests, and its exit code.
@@ -90,4 +92,33 @@ fn a_pod_that_no_node_could_run_is_one_problem() {
         assert_eq!(document["problems"].as_array().map(Vec::len), Some(1), "{}", document["problems"]);
         assert_eq!(in_namespace(&document["workloads"], "workload_namespace", "victim").len(), 1);
     }
+}
+
+/// Under a glob tenants name the hosts: what is kept of one goes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_a_tenant_named_are_forgotten_with_the_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |host: &str| {
+        let text = pull_secret("evil", "pull", &docker_config(host, "u", "p"));
+        std::fs::write(folder.path().join("cluster.yaml"), text).expect("writable");
+    };
+    write("first.invalid");
+    let config = "registries: [{host: \"*.invalid\", issuer: none}]\nprobe: {timeout: 1s}\n";
+    let daemon = Daemon::start(config, Source::Files(vec![folder.path().to_owned()])).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(90);
+    let asked = async |host: &str| loop {
+        let (_, text) = daemon.get("/metrics").await;
+        let series = format!("registry=\"{host}\"}} 1");
+        if text.lines().any(|line| line.starts_with("pullpatrol_probes_total") && line.contains(&series)) {
+            break text;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{host} was not asked:\n{text}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    asked("first.invalid").await;
+    write("second.invalid");
+    let text = asked("second.invalid").await;
+    assert!(!text.contains("first.invalid"), "{text}");
+    assert!(text.contains("registry=\"ghcr.io\""), "what is listed by name stays");
+    daemon.stop().await;
 }
