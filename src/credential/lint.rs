@@ -150,6 +150,7 @@ pub fn secret_findings(
 ) -> Vec<Finding> {
     match decoded {
         Decoded::Skipped => skipped(secret_type, dockerconfigjson, dockercfg).into_iter().collect(),
+        Decoded::TooMany(_) => Vec::new(),
         Decoded::Malformed(_) | Decoded::Entries(_) => {
             let Some((shape, data)) = counting(secret_type, dockerconfigjson, dockercfg) else { return Vec::new() };
             match (decoded, read(shape, data)) {

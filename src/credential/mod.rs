@@ -20,6 +20,6 @@ pub use image::{ImageError, ImageName, parse_image};
 pub use keyring::{KeyError, Keyring, RegistryKey, UrlError, registry_key, urls_match};
 pub use lint::secret_findings;
 pub use oddity::{KeyOddity, NeverMatching, key_oddity};
-pub use pull_secret::{Decoded, Entry, MalformedSecret, decode};
+pub use pull_secret::{Decoded, Entry, MOST_ENTRIES, MalformedSecret, decode};
 pub use secret_types::{Password, Username};
 pub use token::{TokenKind, checksum_holds, self_described_expiry, unsupported_on_github};

@@ -13,7 +13,13 @@ pub enum Decoded {
     Malformed(MalformedSecret),
     /// It counts. Sorted by the bytes of the registry as written; may be empty.
     Entries(Vec<Entry>),
+    /// It counts, and holds more than [`MOST_ENTRIES`]: so many. The kubelet would read them all.
+    TooMany(usize),
 }
+
+/// A Secret with more entries is not looked into. One of 1 MiB has room for a hundred thousand, each of which would cost
+/// a hundred times its own size in rows, series and findings.
+pub const MOST_ENTRIES: usize = 500;
 
 /// Why a Secret cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +85,7 @@ pub(super) fn counting<'a>(
 pub fn decode(secret_type: &str, dockerconfigjson: Option<&[u8]>, dockercfg: Option<&[u8]>) -> Decoded {
     let Some((shape, data)) = counting(secret_type, dockerconfigjson, dockercfg) else { return Decoded::Skipped };
     match read(shape, data) {
+        Ok(document) if document.entries.len() > MOST_ENTRIES => Decoded::TooMany(document.entries.len()),
         Ok(document) => Decoded::Entries(entries(document)),
         Err(Fault { message, place }) => {
             Decoded::Malformed(MalformedSecret { kubelet_message: message, in_auth: matches!(place, Place::Auth(_)) })

@@ -8,6 +8,8 @@ use super::token::looks_like_token;
 const REDACTED: &str = "redacted";
 /// No more of a user name than this is shown.
 const MAX_LABEL: usize = 128;
+/// No user name is longer. A longer one is not searched for the password but taken to hold it.
+const MOST_NAME: usize = 4096;
 /// A password of this length inside a user name is no accident.
 const TELLING_PASSWORD: usize = 8;
 
@@ -76,7 +78,7 @@ impl Username {
         let (name, password) = (self.expose().trim_ascii(), password.expose().trim_ascii());
         let holds =
             || password.len() >= TELLING_PASSWORD && name.windows(password.len()).any(|window| window == password);
-        (!password.is_empty() && name == password) || self.looks_like_token() || holds()
+        name.len() > MOST_NAME || (!password.is_empty() && name == password) || self.looks_like_token() || holds()
     }
 
     /// What may be shown: `redacted` where the name gives a secret away ([`Username::is_telling`]), else the text, with
@@ -131,6 +133,7 @@ mod tests {
         assert_eq!(label("octo", "o"), "octo");
         assert_eq!(label("a\nb\u{1b}[1m\u{202e}c", "x"), "a\u{fffd}b\u{fffd}[1m\u{fffd}c");
         assert_eq!(label(&"ü".repeat(500), "x"), "ü".repeat(128));
+        assert_eq!(label(&"x".repeat(5000), "y"), "redacted");
         assert_eq!(Username::new(vec![0xff, b'a']).label(&Password::new(Vec::new())), "\u{fffd}a");
     }
 }

@@ -1,5 +1,7 @@
 //! The daemon's own counters and histograms.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -46,6 +48,8 @@ pub struct DaemonMetrics {
     probe_duration: HistogramVec,
     watch_errors: IntCounterVec,
     leader: IntGauge,
+    /// Registries that have series.
+    registries: Mutex<BTreeSet<Box<str>>>,
 }
 
 impl DaemonMetrics {
@@ -82,12 +86,13 @@ impl DaemonMetrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
-        Ok(Self { registry, probes, probe_duration, watch_errors, leader })
+        Ok(Self { registry, probes, probe_duration, watch_errors, leader, registries: Mutex::default() })
     }
 
     /// Make the counters of a registry exist at zero, for all kinds and outcomes, so that a rate sees the first
     /// exchange.
     pub fn add_registry(&self, registry: &str) {
+        self.note(registry);
         for kind in ProbeKind::ALL {
             for outcome in Outcome::ALL {
                 self.probes.with_label_values(&[registry, kind.as_str(), outcome.as_str()]);
@@ -102,8 +107,32 @@ impl DaemonMetrics {
         }
     }
 
+    fn note(&self, registry: &str) {
+        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        if !registries.contains(registry) {
+            registries.insert(registry.into());
+        }
+    }
+
+    /// Drop the series of registries that nobody asks any more. Where a glob lists registries, tenants name the hosts.
+    pub fn retain_registries(&self, wanted: impl Fn(&str) -> bool) {
+        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        registries.retain(|registry| {
+            let keep = wanted(registry);
+            for kind in ProbeKind::ALL.into_iter().filter(|_| !keep) {
+                // An error says that there is no such series.
+                let _ = self.probe_duration.remove_label_values(&[registry, kind.as_str()]);
+                for outcome in Outcome::ALL {
+                    let _ = self.probes.remove_label_values(&[registry, kind.as_str(), outcome.as_str()]);
+                }
+            }
+            keep
+        });
+    }
+
     /// An exchange ended.
     pub fn probe_ended(&self, registry: &str, kind: ProbeKind, outcome: Outcome, took: Duration) {
+        self.note(registry);
         self.probes.with_label_values(&[registry, kind.as_str(), outcome.as_str()]).inc();
         self.probe_duration.with_label_values(&[registry, kind.as_str()]).observe(took.as_secs_f64());
     }

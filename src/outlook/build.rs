@@ -11,8 +11,9 @@ use super::images::Images;
 use super::logins::Logins;
 use super::workloads::{self, Pulls};
 use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
-use crate::cluster::{Inventory, Resource};
+use crate::cluster::{Inventory, Origin, Problem, Resource};
 use crate::config::Config;
+use crate::credential::MOST_ENTRIES;
 use crate::plan::{Book, Registries};
 use crate::verdict::Ledger;
 use crate::workload::{Workload, WorkloadKey};
@@ -52,7 +53,7 @@ pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
         credentials,
         workloads: workloads.rows,
         findings: secret_findings(inputs.book),
-        problems: inputs.inventory.problems.clone(),
+        problems: problems(inputs),
         registries: registries(inputs),
         daemon: daemon(inputs, now),
     }
@@ -67,6 +68,23 @@ fn secret_findings(book: &Book) -> Vec<SecretFindings> {
         SecretFindings { secret_namespace: at.namespace.clone(), secret_name: at.name.clone(), findings }
     })
     .collect()
+}
+
+/// What could not be read, and the Secrets that hold too much to be looked at.
+fn problems(inputs: &Inputs<'_>) -> Vec<Problem> {
+    let source = if inputs.inventory.origin == Origin::Cluster { "cluster" } else { "manifests" };
+    let too_many = inputs.book.secrets.iter().filter_map(|(at, record)| {
+        let entries = record.too_many?;
+        Some(Problem {
+            source: source.to_owned(),
+            index: None,
+            kind: Some("Secret".to_owned()),
+            name: Some(at.to_string()),
+            message: format!("it holds {entries} entries; none of more than {MOST_ENTRIES} is looked at"),
+            unparsable: false,
+        })
+    });
+    inputs.inventory.problems.iter().cloned().chain(too_many).collect()
 }
 
 fn registries(inputs: &Inputs<'_>) -> Vec<RegistryRow> {

@@ -27,6 +27,8 @@ pub(super) enum Cause {
     Malformed(Arc<str>),
     /// A Secret that the manifests do not hold.
     Unseen(Arc<str>),
+    /// A Secret that holds more credentials than are looked at.
+    Unread(Arc<str>),
     /// No credential matches, and an anonymous pull is denied.
     Uncovered {
         repository: String,
@@ -58,6 +60,12 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
         Cause::Unseen(secret) => (
             format!("{image}: the Secret {secret} is not among the objects that were read, so nothing is known of it"),
             format!("kubectl -n {} get secret {}", quoted(namespace), quoted(secret)),
+        ),
+        Cause::Unread(secret) => (
+            format!(
+                "{image}: with the Secret {secret} the pod has more credentials than are looked at, so it is not known which one works"
+            ),
+            "keep in its Secrets only the registries that the pod pulls from".to_owned(),
         ),
         Cause::Uncovered { repository, source, secret } => (
             format!("{image}: no credential matches, and an anonymous pull of {repository} is denied"),

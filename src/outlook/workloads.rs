@@ -30,6 +30,8 @@ struct Resolved<'a> {
     malformed: Option<Arc<str>>,
     /// A Secret of the list that we do not see, which proves nothing.
     unseen: Option<Arc<str>>,
+    /// A Secret of the list whose credentials are too many to be looked at, which proves nothing either.
+    unread: Option<Arc<str>>,
 }
 
 /// A credential that the kubelet would try, and the login that it stands for at the registry of the image.
@@ -64,14 +66,14 @@ impl<'a> Pulls<'a> {
             let mut ring: Option<Ring<'a>> = None;
             for pull in &workload.pulls {
                 let ring = match &mut ring {
-                    Some(ring) if ring.secrets == pull.secrets => ring,
+                    Some(ring) if *ring.secrets == *pull.secrets => ring,
                     ring => ring.insert(Ring::of(inputs, entries, &workload.key.namespace, &pull.secrets)),
                 };
                 broken.extend(ring.broken.iter().cloned());
                 rows.extend(ring.malformed_rows.iter().copied());
                 let image = images.intern(&pull.image);
-                let found =
-                    images.get(image).name.as_ref().map_or_else(|_| Vec::new(), |name| ring.keyring.lookup(name));
+                let name = images.get(image).name.as_ref();
+                let (found, beyond) = name.map(|name| ring.keyring.lookup_bounded(name)).unwrap_or_default();
                 let presented = found.into_iter().filter_map(|found| {
                     let at = ObjectRef::new(Arc::clone(&workload.key.namespace), found.secret);
                     Some(Presented { entry: entries.of_secret(&at)? + found.entry, login: found.login })
@@ -82,7 +84,8 @@ impl<'a> Pulls<'a> {
                     rows.insert(entries.get(presented.entry).row);
                 }
                 let malformed = ring.keyring.poisoned.as_ref().map(|(name, _)| Arc::clone(name));
-                resolved.push(Resolved { pull, image, matched, malformed, unseen: ring.unseen.clone() });
+                let unread = ring.keyring.unread.clone().or(beyond);
+                resolved.push(Resolved { pull, image, matched, malformed, unseen: ring.unseen.clone(), unread });
             }
             for row in rows {
                 *this.presented.entry(row).or_insert(0) += 1;
@@ -264,6 +267,9 @@ impl<'a> Context<'_, 'a> {
         }
         if let Some(secret) = &pull.unseen {
             return (Outlook::Unverified, None, Some(Cause::Unseen(Arc::clone(secret))));
+        }
+        if let Some(secret) = &pull.unread {
+            return (Outlook::Unverified, None, Some(Cause::Unread(Arc::clone(secret))));
         }
         if pull.matched.is_empty() {
             return match self.anonymous(image, name) {

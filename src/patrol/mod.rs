@@ -109,6 +109,10 @@ impl Patrol {
                 Ask::Login(_) | Ask::Canary(_) => {}
             }
         }
+        let hosts: HashSet<&str> =
+            wanted.iter().map(|wanted| &wanted.host).chain(&self.hosts).map(|host| &**host).collect();
+        self.ledger.retain_hosts(|host| hosts.contains(host));
+        self.metrics.retain_registries(|host| hosts.contains(host));
         let (book, tokens) = (&self.book, &self.tokens);
         self.ledger.retain(|login| book.logins.contains_key(&login), |token| tokens.contains_key(token));
         self.ledger.retain_accesses(|login, host, repository| accesses.contains(&(login, host, repository)));

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::client::{Ask, HostGuard, Reply, Stop};
-use super::evidence::{Evidence, Unproven};
+use super::evidence::{Evidence, Guarded, Unproven};
 use super::host_state::HostState;
 use super::prober::Prober;
 use super::text::{CODE, DETAIL, Redactor};
@@ -106,7 +106,13 @@ impl<'a> Exchange<'a> {
     /// End with a reason of our own.
     pub(super) fn stop(&mut self, stop: Stop) -> Unproven {
         self.last = Circumstances { detail: self.redactor.show(&stop.detail, DETAIL), ..Circumstances::default() };
-        stop.why
+        match stop.why {
+            // A host that was sent a credential can put it into the name of the host that it points at.
+            Unproven::Guarded(Guarded::ForeignRealm(host)) => {
+                Unproven::Guarded(Guarded::ForeignRealm(self.redactor.show(&host, DETAIL)))
+            }
+            why => why,
+        }
     }
 
     fn note(&mut self, reply: Reply) -> Seen {

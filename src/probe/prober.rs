@@ -14,6 +14,10 @@ use super::{issuer as issuers, registry as registries};
 use crate::credential::{Password, TokenKind, Username};
 use crate::plan::{Issuer, Registry};
 
+/// Bytes of user name and password, or of a token, at most. Servers take a few KiB of header; a Secret of 1 MiB, encoded
+/// and looked for in every form, would cost many times that in each exchange.
+const MOST_BYTES: usize = 64 * 1024;
+
 /// What a prober needs to know.
 #[derive(Clone)]
 pub struct Settings {
@@ -63,6 +67,9 @@ impl Prober {
     /// is public. Other registries are asked as they ask for: Bearer through their token service, confirmed at `/v2/`,
     /// or Basic at `/v2/`. How a registry asks is learned without credentials and remembered for five minutes.
     pub async fn login(&self, registry: &Registry, username: &Username, password: &Password) -> Evidence<LoginAnswer> {
+        if username.expose().len() + password.expose().len() > MOST_BYTES {
+            return self.too_long(registry, LoginAnswer::Unproven);
+        }
         let mut exchange = self.registry_exchange(registry, Redactor::login(username, password));
         let answer = registries::login(&mut exchange, username, password).await.unwrap_or_else(LoginAnswer::Unproven);
         exchange.finish(answer)
@@ -76,6 +83,9 @@ impl Prober {
         repository: &str,
         reference: &str,
     ) -> Evidence<AccessAnswer> {
+        if login.is_some_and(|(username, password)| username.expose().len() + password.expose().len() > MOST_BYTES) {
+            return self.too_long(registry, AccessAnswer::Unproven);
+        }
         let redactor = login.map_or_else(Redactor::default, |(username, password)| Redactor::login(username, password));
         let mut exchange = self.registry_exchange(registry, redactor);
         let answer = registries::access(&mut exchange, login, repository, reference)
@@ -104,6 +114,9 @@ impl Prober {
         kind: TokenKind,
         want_owner: bool,
     ) -> Evidence<IssuerAnswer> {
+        if password.expose().len() > MOST_BYTES {
+            return self.too_long(registry, IssuerAnswer::Unproven);
+        }
         let mut exchange = self.issuer_exchange(issuer, registry, password);
         let answer = issuers::ask(&mut exchange, issuer, password, kind, want_owner)
             .await
@@ -124,6 +137,13 @@ impl Prober {
         let answer =
             issuers::sso(&mut exchange, issuer, password, organisation).await.unwrap_or_else(SsoAnswer::Unproven);
         exchange.finish(answer)
+    }
+
+    /// The end of an exchange that is not begun.
+    fn too_long<A>(&self, registry: &Registry, answer: impl FnOnce(Unproven) -> A) -> Evidence<A> {
+        let mut exchange = self.registry_exchange(registry, Redactor::default());
+        exchange.explain("the credential is longer than 64 KiB, which no server takes; it was not sent");
+        exchange.finish(answer(Unproven::Odd("too_long")))
     }
 
     fn registry_exchange<'a>(&'a self, registry: &'a Registry, redactor: Redactor) -> Exchange<'a> {

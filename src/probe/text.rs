@@ -109,7 +109,8 @@ impl Redactor {
         // Base64 without its padding is a prefix of the padded form, so this covers both.
         let secret = secret.trim_end_matches('=');
         if !secret.is_empty() {
-            self.secrets.push(secret.into());
+            // Error codes are shown in upper case and hosts in lower case, whatever the other side wrote.
+            self.secrets.push(secret.to_ascii_lowercase().into());
             // The longest first: a secret that contains another must go whole.
             self.secrets.sort_by_key(|known| std::cmp::Reverse(known.expose_secret().len()));
         }
@@ -127,17 +128,31 @@ impl Redactor {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             let secret = secret.expose_secret();
-            if !text.contains(secret) {
+            let lower = text.to_ascii_lowercase();
+            if !lower.contains(secret) {
                 continue;
             }
             if secret.len() < SHORT {
                 REDACTED.clone_into(&mut text);
             } else {
-                text = text.replace(secret, REDACTED);
+                text = replace_at(&text, lower.match_indices(secret).map(|(at, _)| at), secret.len());
             }
         }
         strip_tokens(&text)
     }
+}
+
+/// The text with what stands at these places, each so many bytes long, replaced.
+fn replace_at(text: &str, places: impl Iterator<Item = usize>, len: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    for at in places {
+        out.push_str(&text[rest..at]);
+        out.push_str(REDACTED);
+        rest = at + len;
+    }
+    out.push_str(&text[rest..]);
+    out
 }
 
 fn is_token(text: &str) -> bool {

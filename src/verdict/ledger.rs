@@ -279,6 +279,14 @@ impl Ledger {
         }
     }
 
+    /// Forget hosts that nobody asks any more: where a glob lists registries, tenants name the hosts, and what is kept of
+    /// each must not outlive it.
+    pub fn retain_hosts(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.hosts.retain(|host, _| wanted(host));
+        self.registries.retain(|host, _| wanted(host));
+        self.issuers.retain(|_, issuer| !issuer.tokens.is_empty());
+    }
+
     /// Forget the accesses that no workload needs any more; asked with the login (`None`: anyone), host and repository.
     pub fn retain_accesses(&mut self, needed: impl Fn(Option<LoginId>, &str, &str) -> bool) {
         for (login, record) in &mut self.logins {

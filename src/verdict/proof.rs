@@ -1,5 +1,6 @@
 //! What evidence proves of logins and accesses, and incidents of registries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::records::{AccessRecord, Asks, Confirmation, LoginRecord, Proven, TokenRecord};
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
-use crate::plan::{Ask, Cadence, LoginId, Moment};
+use crate::plan::{Ask, Cadence, LoginId, Moment, TokenKey};
 use crate::probe::{Denial, DenialStage};
 
 /// From the start: so many logins refused, and nothing ever accepted, is an incident.
@@ -177,7 +178,23 @@ impl Ledger {
         let standings = || self.logins_at(host).map(|(_, record)| &record.standing);
         let from_the_start = self.registries.get(host).is_some_and(|registry| !registry.ever_accepted)
             && standings().filter(|standing| standing.refused() && !standing.dead).count() >= NONE_OF;
-        from_the_start || run::is_incident(standings(), now, self.rules.interval)
+        // Where a registry takes a token under any user name, one tenant with one token could make as many logins as an
+        // incident needs: a token speaks once, with its newest refusal.
+        let mut by_token: BTreeMap<&TokenKey, &Standing> = BTreeMap::new();
+        let mut alone = Vec::new();
+        for (_, record) in self.logins_at(host).filter(|(_, record)| record.standing.fresh) {
+            match record.token() {
+                Some(token) => {
+                    let heard = by_token.entry(token).or_insert(&record.standing);
+                    let rank = |standing: &Standing| (standing.refused(), standing.latest);
+                    if rank(&record.standing) > rank(heard) {
+                        *heard = &record.standing;
+                    }
+                }
+                None => alone.push(&record.standing),
+            }
+        }
+        from_the_start || run::is_incident(by_token.into_values().chain(alone), now, self.rules.interval)
     }
 
     fn begin_incident(&mut self, host: &str) {

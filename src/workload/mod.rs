@@ -71,8 +71,8 @@ pub struct Pull {
     pub image: Arc<str>,
     /// Names of the containers and volumes that name it, sorted.
     pub containers: Vec<Arc<str>>,
-    /// Names of the pull Secrets, in order, in the workload's namespace.
-    pub secrets: Vec<Arc<str>>,
+    /// Names of the pull Secrets, in order, in the workload's namespace. Shared by the images of a pod.
+    pub secrets: Arc<[Arc<str>]>,
     /// Where that list comes from.
     pub source: SecretSource,
 }
@@ -96,7 +96,7 @@ pub fn needed_images(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<Ob
     let mut needed: BTreeMap<ObjectRef, BTreeSet<Arc<str>>> = BTreeMap::new();
     for workload in workloads.values() {
         for pull in &workload.pulls {
-            for secret in &pull.secrets {
+            for secret in pull.secrets.iter() {
                 let at = ObjectRef { namespace: workload.key.namespace.clone(), name: secret.clone() };
                 needed.entry(at).or_default().insert(pull.image.clone());
             }

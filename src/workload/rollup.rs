@@ -1,6 +1,6 @@
 //! Merging what single objects pull into workloads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Pull, SecretSource, Workload, WorkloadKey};
@@ -30,10 +30,11 @@ pub(super) fn roll_up<'a>(pullers: impl Iterator<Item = Puller<'a>>) -> BTreeMap
             pulls.entry((image, puller.secrets, puller.source)).or_default().insert(container);
         }
     }
-    let finish = |(image, secrets, source): PullKey<'a>, containers: BTreeSet<&'a Arc<str>>| Pull {
+    let mut lists: HashMap<&[Arc<str>], Arc<[Arc<str>]>> = HashMap::new();
+    let mut finish = |(image, secrets, source): PullKey<'a>, containers: BTreeSet<&'a Arc<str>>| Pull {
         image: image.clone(),
         containers: containers.into_iter().cloned().collect(),
-        secrets: secrets.to_vec(),
+        secrets: Arc::clone(lists.entry(secrets).or_insert_with(|| Arc::from(secrets))),
         source,
     };
     merged

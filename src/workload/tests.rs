@@ -37,7 +37,12 @@ fn key(namespace: &str, kind: &str, name: &str) -> WorkloadKey {
 }
 
 fn pull(image: &str, containers: &[&str], secrets: &[&str]) -> Pull {
-    Pull { image: Arc::from(image), containers: arcs(containers), secrets: arcs(secrets), source: SecretSource::Pod }
+    Pull {
+        image: Arc::from(image),
+        containers: arcs(containers),
+        secrets: arcs(secrets).into(),
+        source: SecretSource::Pod,
+    }
 }
 
 #[track_caller]

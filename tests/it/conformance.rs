@@ -52,6 +52,7 @@ fn decode_vectors() {
         let actual = match decode_vector(vector) {
             Decoded::Skipped => json!({"skipped": true}),
             Decoded::Malformed(malformed) => json!({"error": malformed.kubelet_message}),
+            Decoded::TooMany(entries) => panic!("no vector holds {entries} entries"),
             Decoded::Entries(entries) => json!({"entries": entries.iter().map(entry_value).collect::<Vec<_>>()}),
         };
         same(&actual, &vector["expect"])
@@ -123,6 +124,7 @@ fn look_up(secrets: &[Value], lookup: &Value) -> Result<Value, String> {
     for secret in secrets {
         match decode_vector(secret) {
             Decoded::Skipped => {}
+            Decoded::TooMany(entries) => panic!("no vector holds {entries} entries"),
             Decoded::Malformed(malformed) => {
                 return Ok(json!({"error": malformed.kubelet_message, "error_from": "secrets"}));
             }

@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use pull_patrol::credential::{
-    Decoded, Keyring, Password, TokenKind, Username, checksum_holds, decode, key_oddity, parse_image, registry_key,
-    secret_findings, self_described_expiry, urls_match,
+    Decoded, Keyring, MOST_ENTRIES, Password, TokenKind, Username, checksum_holds, decode, key_oddity, parse_image,
+    registry_key, secret_findings, self_described_expiry, urls_match,
 };
 
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
@@ -22,6 +22,7 @@ fn look_into(data: &[u8]) {
         let findings = secret_findings(&decoded, secret_type, Some(data), Some(data));
         match &decoded {
             Decoded::Skipped => assert!(data.is_empty()),
+            Decoded::TooMany(entries) => assert!(*entries > MOST_ENTRIES),
             Decoded::Malformed(malformed) => {
                 assert!(!malformed.kubelet_message.is_empty());
                 assert_eq!(findings.len(), 1);

@@ -11,6 +11,7 @@ mod faces_metrics;
 mod faces_promtool;
 mod faces_view;
 mod faces_web;
+mod hostile;
 mod house;
 mod leaks;
 mod line;

@@ -84,6 +84,22 @@ async fn registries_at_private_addresses(#[case] base: &str) {
 }
 
 #[tokio::test]
+async fn a_credential_that_no_server_takes_is_not_sent() {
+    let world = World::start().await.unwrap();
+    let long = "x".repeat(1 << 20);
+    let (prober, registry) = (prober(), ghcr(&world));
+    let evidence = login(&prober, &registry, "bot", &long).await;
+    assert_eq!(evidence.answer.unproven(), Some(&Unproven::Odd("too_long")));
+    let (name, password) = (user(&long), pass("right"));
+    let evidence = prober.access(&registry, Some((&name, &password)), "a/b", "latest").await;
+    assert_eq!(evidence.answer.unproven(), Some(&Unproven::Odd("too_long")));
+    let api = issuer(IssuerKind::GithubCloud, &world.github_api_url());
+    let evidence = prober.issuer(&api, &registry, &pass(&long), TokenKind::GithubClassic, true).await;
+    assert_eq!(evidence.answer.unproven(), Some(&Unproven::Odd("too_long")));
+    assert_eq!((world.connections(Host::Ghcr), world.connections(Host::GithubApi)), (0, 0));
+}
+
+#[tokio::test]
 async fn plain_http_needs_to_be_allowed() {
     let world = World::start().await.unwrap();
     let registry = Registry { plain_http: false, ..ghcr(&world) };

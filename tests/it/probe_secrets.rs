@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pull_patrol::credential::TokenKind;
 use pull_patrol::plan::IssuerKind;
-use simulator::{Fault, FaultRule, Host, TokenSpec, Visibility, World};
+use simulator::{Fault, FaultRule, Host, Hostile, RegistryKind, TokenSpec, Visibility, World};
 
-use crate::probe_support::{ghcr, issuer, pass, prober, user};
+use crate::probe_support::{ghcr, issuer, login, pass, prober, registry, user};
 
 fn forms(name: &str, secret: &str) -> Vec<String> {
     vec![
@@ -80,6 +80,24 @@ async fn bearers_are_secrets_too() {
     let evidence =
         prober().access(&ghcr(&world), Some((&user("alice"), &pass(token.secret()))), "acme/app", "latest").await;
     assert_eq!(evidence.detail, "bad [redacted]");
+}
+
+#[tokio::test]
+async fn a_secret_in_the_case_of_hosts_and_codes_is_redacted() {
+    let secret = "C4nary-Passw0rd-0123456789";
+    let (lower, upper) = (secret.to_lowercase(), secret.to_uppercase());
+    let world = World::start().await.unwrap();
+    let pointing = Hostile::RedirectFromTokenService(format!("http://{secret}.evil.example/"));
+    let handle = world.add_registry(RegistryKind::Hostile(pointing)).await.unwrap();
+    let evidence = login(&prober(), &registry("registry.example", handle.url()), "alice", secret).await;
+    let text = format!("{evidence:?}");
+    assert!(text.contains("[redacted].evil.example"), "{text}");
+    assert_clean("a redirect", &text, &[secret.to_owned(), lower, upper.clone()]);
+
+    world.fault(FaultRule::on(Host::Ghcr, Fault::oci_error(403, secret, "no")).path("/token"));
+    let evidence = login(&prober(), &ghcr(&world), "alice", secret).await;
+    assert_eq!(evidence.code.as_deref(), Some("[redacted]"));
+    assert_clean("a code", &format!("{evidence:?}"), &[secret.to_owned(), upper]);
 }
 
 const CANARY: &str = "ghp_CANARYcanary0123456789abcdefABCDEF01";

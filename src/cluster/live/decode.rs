@@ -102,7 +102,8 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
             let shape: PodShape<'_> = read_json(json)?;
             let meta = shape.metadata.meta();
             let at = place(slice, &meta, interner)?;
-            let pod = (!is_finished(&shape)).then(|| Object::Pod(Arc::new(pod(&shape, at.clone(), interner))));
+            let pod = if is_finished(&shape) { None } else { Some(pod(&shape, at.clone(), interner)?) };
+            let pod = pod.map(|pod| Object::Pod(Arc::new(pod)));
             (at, meta.resource_version.to_string(), pod)
         }
         Kind::ServiceAccounts => {

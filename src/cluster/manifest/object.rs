@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
         if !is_finished(&shape) {
             // What an API server has written out went through admission when it was created.
             let admitted = !shape.metadata.resource_version.is_empty();
-            let pod = Arc::new(pod(&shape, placed.at, self.interner));
+            let pod = Arc::new(pod(&shape, placed.at, self.interner)?);
             self.contents.objects.push(Loaded::Pod { pod, made: false, admitted });
         }
         Ok(())
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
             kind: self.interner.intern(placed.kind),
             name: Arc::clone(&placed.at.name),
         };
-        let pod = Arc::new(template_pod(&shape, placed.at, owner, self.interner));
+        let pod = Arc::new(template_pod(&shape, placed.at, owner, self.interner)?);
         self.contents.objects.push(Loaded::Pod { pod, made: true, admitted: false });
         Ok(())
     }

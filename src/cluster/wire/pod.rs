@@ -4,9 +4,14 @@ use serde::Deserialize;
 
 use super::convert::names;
 use super::text::{List, Text, nullable};
-use super::{Interner, Meta, NameRef};
+use super::{Interner, Meta, NameRef, ShapeError};
 use crate::cluster::objects::{ContainerKind, ObjectRef, Owner, Pod, PodImage, Waiting};
 
+/// Images of a pod at most, and pull Secrets at most. No node could run such a pod, but everything that is worked out
+/// of it multiplies the two.
+const MOST_IMAGES: usize = 250;
+/// See [`MOST_IMAGES`].
+const MOST_PULL_SECRETS: usize = 250;
 /// Longest waiting reason that is kept, in characters: it can be a raw Go error text.
 const REASON_LIMIT: usize = 256;
 /// Longest waiting message that is kept, in characters.
@@ -194,7 +199,7 @@ pub(in crate::cluster) fn is_finished(shape: &PodShape<'_>) -> bool {
 }
 
 /// A Pod as it stands.
-pub(in crate::cluster) fn pod(shape: &PodShape<'_>, at: ObjectRef, interner: &Interner) -> Pod {
+pub(in crate::cluster) fn pod(shape: &PodShape<'_>, at: ObjectRef, interner: &Interner) -> Result<Pod, ShapeError> {
     let owner = shape.metadata.owner_references.0.iter().find(|owner| owner.controller).map(|owner| Owner {
         api_version: interner.intern(&owner.api_version),
         kind: interner.intern(&owner.kind),
@@ -221,7 +226,7 @@ pub(in crate::cluster) fn template_pod(
     at: ObjectRef,
     owner: Owner,
     interner: &Interner,
-) -> Pod {
+) -> Result<Pod, ShapeError> {
     let spec = if &*owner.kind == "CronJob" { &shape.spec.job_template.spec.template } else { &shape.spec.template };
     from_spec(&spec.spec, at, Some(owner), Vec::new(), interner)
 }
@@ -232,17 +237,31 @@ fn from_spec(
     owner: Option<Owner>,
     waiting: Vec<Waiting>,
     interner: &Interner,
-) -> Pod {
+) -> Result<Pod, ShapeError> {
+    let images = images(spec, interner);
+    if images.len() > MOST_IMAGES {
+        return Err(ShapeError::new(
+            "spec.containers",
+            &format!("a pod of more than {MOST_IMAGES} images is not looked at"),
+        ));
+    }
+    let pull_secrets = names(&spec.image_pull_secrets, interner);
+    if pull_secrets.len() > MOST_PULL_SECRETS {
+        return Err(ShapeError::new(
+            "spec.imagePullSecrets",
+            &format!("a pod of more than {MOST_PULL_SECRETS} pull Secrets is not looked at"),
+        ));
+    }
     let account = [&spec.service_account_name, &spec.service_account].into_iter().find(|name| !name.is_empty());
-    Pod {
+    Ok(Pod {
         at,
         service_account: interner.intern(account.map_or("default", |name| name)),
-        pull_secrets: names(&spec.image_pull_secrets, interner),
+        pull_secrets,
         admitted_from_service_account: false,
-        images: images(spec, interner),
+        images,
         owner,
         waiting,
-    }
+    })
 }
 
 fn images(spec: &PodSpec<'_>, interner: &Interner) -> Vec<PodImage> {

@@ -50,7 +50,7 @@ fn null_and_absent_are_the_zero_value() {
     {
         let text = raw(json);
         let shape: PodShape<'_> = read_json(&text).unwrap();
-        let pod = pod(&shape, ObjectRef::new("ci", "a"), &Interner::default());
+        let pod = pod(&shape, ObjectRef::new("ci", "a"), &Interner::default()).expect("a pod");
         assert_eq!((&*pod.service_account, pod.images.len(), pod.pull_secrets.len()), ("default", 0, 0));
     }
 }

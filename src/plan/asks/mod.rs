@@ -74,7 +74,7 @@ fn lists(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<List<'_>, BTre
     let mut lists: BTreeMap<List<'_>, BTreeSet<&Arc<str>>> = BTreeMap::new();
     for workload in workloads.values() {
         for pull in &workload.pulls {
-            lists.entry((&workload.key.namespace, &pull.secrets)).or_default().insert(&pull.image);
+            lists.entry((&workload.key.namespace, &*pull.secrets)).or_default().insert(&pull.image);
         }
     }
     lists
@@ -111,7 +111,7 @@ impl<'a> Pulls<'a> {
             for login in matched.iter().filter_map(|matched| matched.login) {
                 self.ask(&registry, Some(login), &image);
             }
-            if pulls_anonymously(&matched, &registry) {
+            if ring.unread.is_none() && pulls_anonymously(&matched, &registry) {
                 self.ask(&registry, None, &image);
             }
         }

@@ -7,6 +7,12 @@ use crate::cluster::ObjectRef;
 use crate::credential::{ImageName, Keyring};
 use crate::plan::{LoginId, Registries};
 
+/// Credentials of one keyring at most, and credentials for one image at most. Pods have a handful; without a bound the
+/// Secrets and images of one pod multiply.
+const MOST_IN_RING: usize = 1000;
+/// See [`MOST_IN_RING`].
+const MOST_MATCHED: usize = 50;
+
 /// The keyring of a pod: what its list of pull Secrets comes to. Made once per list, looked up once per image.
 ///
 /// As in `MakeDockerKeyring` (`pkg/credentialprovider/secrets/secrets.go`): missing Secrets and those that do not count
@@ -24,6 +30,8 @@ pub struct PodKeyring<'a> {
     pub missing: Vec<Arc<str>>,
     /// Names of Secrets that the kubelet passes over because type and key do not agree or the value is empty, in order.
     pub wrong_type: Vec<Arc<str>>,
+    /// The first Secret whose credentials are too many to be looked at: what the kubelet would find there is not known.
+    pub unread: Option<Arc<str>>,
 }
 
 /// One credential that the kubelet would try.
@@ -51,7 +59,9 @@ impl Book {
             malformed: Vec::new(),
             missing: Vec::new(),
             wrong_type: Vec::new(),
+            unread: None,
         };
+        let mut held = 0;
         for name in secrets {
             let at = ObjectRef { namespace: namespace.clone(), name: name.clone() };
             let Some(record) = self.secrets.get(&at) else {
@@ -63,7 +73,10 @@ impl Book {
             } else if let Some(message) = &record.malformed {
                 ring.poisoned.get_or_insert((name.clone(), message));
                 ring.malformed.push(name.clone());
+            } else if record.too_many.is_some() || held + record.credentials.len() > MOST_IN_RING {
+                ring.unread.get_or_insert(name.clone());
             } else {
+                held += record.credentials.len();
                 let place = ring.records.len();
                 for (entry, credential) in record.credentials.iter().enumerate() {
                     if let Some(key) = &credential.key {
@@ -79,21 +92,26 @@ impl Book {
 
 impl<'a> PodKeyring<'a> {
     /// The credentials for an image, in the order in which the kubelet tries them; none when the pod is poisoned. When
-    /// there is none and the pod is not poisoned, the kubelet pulls anonymously.
+    /// there is none, and the pod is neither poisoned nor [unread](Self::unread), the kubelet pulls anonymously.
     pub fn lookup(&self, image: &ImageName) -> Vec<Matched<'a>> {
+        self.lookup_bounded(image).0
+    }
+
+    /// What [`Self::lookup`] finds, and the Secret of the first credential that is left out because there are too many.
+    pub fn lookup_bounded(&self, image: &ImageName) -> (Vec<Matched<'a>>, Option<Arc<str>>) {
         if self.poisoned.is_some() {
-            return Vec::new();
+            return (Vec::new(), None);
         }
         let host = Registries::canonical_host(image.host());
-        let found = self.ring.lookup(&image.repository).into_iter();
-        found
-            .filter_map(|(place, entry)| {
-                let (secret, record) = self.records.get(*place)?;
-                let credential = record.credentials.get(*entry)?;
-                let login = host.as_deref().and_then(|host| self.book.login_at(credential, host));
-                Some(Matched { secret: secret.clone(), entry: *entry, credential, login })
-            })
-            .collect()
+        let found = self.ring.lookup(&image.repository);
+        let beyond = found.get(MOST_MATCHED).and_then(|(place, _)| self.records.get(*place));
+        let matched = found.iter().take(MOST_MATCHED).filter_map(|(place, entry)| {
+            let (secret, record) = self.records.get(*place)?;
+            let credential = record.credentials.get(*entry)?;
+            let login = host.as_deref().and_then(|host| self.book.login_at(credential, host));
+            Some(Matched { secret: secret.clone(), entry: *entry, credential, login })
+        });
+        (matched.collect(), beyond.map(|(secret, _)| secret.clone()))
     }
 }
 

@@ -7,6 +7,7 @@ mod record;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -47,6 +48,8 @@ pub struct SecretRecord {
     pub malformed: Option<String>,
     /// Whether the kubelet skips it (wrong type or key, empty value).
     pub skipped: bool,
+    /// How many entries it holds, where these are too many to be looked at.
+    pub too_many: Option<NonZeroU32>,
     /// Findings of the Secret as a whole.
     pub findings: Vec<Finding>,
     /// Its credentials in the order of the decoder. Empty when malformed or skipped.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -83,6 +84,7 @@ impl Book {
             source: source.clone(),
             malformed: None,
             skipped: false,
+            too_many: None,
             findings: secret_findings(&decoded, &source.secret_type, dockerconfigjson, dockercfg),
             credentials: Vec::new(),
             images: None,
@@ -91,6 +93,9 @@ impl Book {
         match decoded {
             Decoded::Skipped => record.skipped = true,
             Decoded::Malformed(malformed) => record.malformed = Some(malformed.kubelet_message),
+            Decoded::TooMany(entries) => {
+                record.too_many = u32::try_from(entries).ok().and_then(NonZeroU32::new).or(Some(NonZeroU32::MAX));
+            }
             Decoded::Entries(entries) => {
                 let parsed: Vec<ImageName> =
                     images.into_iter().flatten().filter_map(|image| parse_image(image).ok()).collect();

@@ -31,6 +31,28 @@ fn two_logins_are_no_incident() {
     assert!(!case.incident(PLAIN));
 }
 
+/// ghcr.io takes a token under any user name: whoever holds one could make an incident of it, and hide behind that.
+#[test]
+fn one_token_under_many_user_names_is_no_incident() {
+    let mut case = Case::new();
+    let mut ask = |at, login, of, answer| {
+        case.now = at;
+        case.ledger.record_login(LoginId(login), GHCR, Some(&token(of)), &evidence(at, answer, Some(200)), moment(at));
+        case.incident(GHCR)
+    };
+    ask(0, 1, 1, Accepted);
+    ask(0, 2, 2, Accepted);
+    for login in 10..30 {
+        ask(0, login, 99, Accepted);
+    }
+    for login in 10..30 {
+        assert!(!ask(600, login, 99, Refused));
+    }
+    // Others that are refused too still make one.
+    assert!(!ask(601, 1, 1, Refused));
+    assert!(ask(602, 2, 2, Refused));
+}
+
 #[test]
 fn less_than_half_are_no_incident() {
     let mut case = working(7);
