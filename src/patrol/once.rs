@@ -44,7 +44,7 @@ impl Patrol {
             let soon = self.clock.moment().after(PATIENCE + self.config.probe.confirmation_spacing);
             let waits_in_vain = tasks.is_empty() && due.is_none();
             if waits_in_vain
-                || ((tasks.is_empty() || repeated) && !self.schedule.awaits(|ask| !settled.contains(ask), soon))
+                || ((tasks.is_empty() || repeated) && !self.schedule.expects(|ask| !settled.contains(ask), soon))
             {
                 // What is left was told to wait longer than a person would, or waits for a login that is not let in. That
                 // settled questions come round again holds nobody up.

@@ -1,14 +1,18 @@
 //! What an issuer's answers prove of a token, and incidents of issuers.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, IssuerKind, Moment, TokenKey};
-use crate::probe::{TokenFacts, expand};
+use crate::probe::{Expiry, TokenFacts, expand};
 
 /// The scope that pulling from GitHub's registry needs (docs.github.com, "About permissions for GitHub Packages").
 pub const PULL_SCOPE: &str = "read:packages";
+
+/// How long after its expiry a token may still be let in: dates are cut to seconds, and replicas lag. A date that was
+/// believed before stands for that long, so that the refusal which comes next is an expiry.
+const LINGERS: TimeDelta = TimeDelta::minutes(5);
 
 /// Answers that disown a token, or lack the scope, before that is proven.
 const TWICE: u32 = 2;
@@ -30,10 +34,17 @@ impl Ledger {
     }
 
     /// What the issuer told of a living token.
-    pub(super) fn facts(&mut self, token: &TokenKey, facts: &TokenFacts, now: Moment) -> Advice {
+    pub(super) fn facts(&mut self, token: &TokenKey, facts: &TokenFacts, at: DateTime<Utc>, now: Moment) -> Advice {
         let spacing = self.rules.spacing;
         let record = self.token_mut(token);
         let mut facts = facts.clone();
+        let believed = record.facts.as_ref().map(|known| known.expiry);
+        if let (Expiry::Unreliable, Some(Expiry::At(date))) = (facts.expiry, believed)
+            && date <= at
+            && at - date <= LINGERS
+        {
+            facts.expiry = Expiry::At(date);
+        }
         if facts.owner.is_none() {
             facts.owner = record.facts.take().and_then(|known| known.owner);
         }

@@ -142,7 +142,7 @@ impl Ledger {
         match &evidence.answer {
             IssuerAnswer::Alive(facts) => {
                 self.alive(token, now);
-                self.facts(token, facts, now)
+                self.facts(token, facts, evidence.server_date.unwrap_or(evidence.at), now)
             }
             IssuerAnswer::ForbiddenByPolicy => {
                 self.alive(token, now);

@@ -178,7 +178,7 @@ impl Schedule {
 
     /// Whether one of the questions that `open` picks is in flight, or can be asked by `until` as long as nothing else
     /// happens. Walks all questions.
-    pub fn awaits(&self, open: impl Fn(&Ask) -> bool, until: Moment) -> bool {
+    pub fn expects(&self, open: impl Fn(&Ask) -> bool, until: Moment) -> bool {
         let until = self.inside(until);
         self.entries.values().any(|entry| {
             let soon = match entry.state {

@@ -465,14 +465,14 @@ fn it_tells_whether_anything_of_interest_comes_soon() {
         let ask = wanted.ask.clone();
         move |asked: &Ask| *asked == ask
     };
-    assert!(schedule.awaits(is(&one), at(0)));
-    assert!(!schedule.awaits(is(&check), at(9_999)), "it waits for its login");
+    assert!(schedule.expects(is(&one), at(0)));
+    assert!(!schedule.expects(is(&check), at(9_999)), "it waits for its login");
     schedule.pop_due(at(0), 99);
-    assert!(schedule.awaits(is(&one), at(0)), "in flight");
+    assert!(schedule.expects(is(&one), at(0)), "in flight");
     schedule.done(&one.ask, Cadence::Confirm, at(0));
-    assert!(!schedule.awaits(is(&one), at(59)) && schedule.awaits(is(&one), at(67)));
+    assert!(!schedule.expects(is(&one), at(59)) && schedule.expects(is(&one), at(67)));
     schedule.hold(&Arc::from(GHCR), at(300));
-    assert!(!schedule.awaits(is(&one), at(299)) && schedule.awaits(is(&one), at(300)), "the hold of its host counts");
+    assert!(!schedule.expects(is(&one), at(299)) && schedule.expects(is(&one), at(300)), "the hold of its host counts");
     schedule.done(&other.ask, Cadence::Confirm, at(0));
-    assert!(schedule.awaits(|_| true, at(67)) && !schedule.awaits(|_| false, at(9_999)));
+    assert!(schedule.expects(|_| true, at(67)) && !schedule.expects(|_| false, at(9_999)));
 }

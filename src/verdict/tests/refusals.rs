@@ -353,6 +353,20 @@ fn refused_after_the_known_expiry_is_expired() {
 }
 
 #[test]
+fn a_token_that_lingers_past_its_expiry_has_expired_when_it_is_refused() {
+    for (asked, status) in [(500, Status::Expired), (790, Status::Expired), (900, Status::Rejected)] {
+        let mut case = Case::new();
+        case.ghcr(0, 1, Accepted);
+        case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(500)))));
+        case.issuer(asked, 1, IssuerAnswer::Alive(facts(None, Expiry::Unreliable)));
+        case.refuse_ghcr(1, &[1000, 1060]);
+        case.issuer(1001, 1, IssuerAnswer::Disowned);
+        case.issuer(1061, 1, IssuerAnswer::Disowned);
+        assert_eq!(case.status(1), status, "accepted at {asked}");
+    }
+}
+
+#[test]
 fn refused_before_the_known_expiry_is_rejected_until_it_has_passed() {
     let mut case = Case::new();
     case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(5_000)))));

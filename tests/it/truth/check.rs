@@ -99,19 +99,21 @@ async fn check_confirms_a_dead_login_without_an_issuer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_ends_unverified_where_the_registry_cannot_answer() {
-    for fault in [
+    let faults = [
         Fault::status(503),
         Fault::RateLimited { retry_after: RetryAfter::Seconds(1), ghcr_duration: None },
         Fault::RateLimited { retry_after: RetryAfter::Seconds(3600), ghcr_duration: None },
         Fault::Reset,
         Fault::Html,
-    ] {
+    ];
+    let runs = faults.map(async |fault| {
         let world = World::start().await.expect("a world");
         let manifests = good_logins(&world, 2);
         world.fault(FaultRule::on(Host::Ghcr, fault.clone()));
         let found = check(&ghcr_config(&world, None, SPACED), &manifests).await;
         assert_eq!((found.count("unverified"), found.code), (2, Some(3)), "{fault:?}: {:#?}", found.rows);
-    }
+    });
+    futures::future::join_all(runs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,14 +152,15 @@ async fn check_ends_while_a_registry_refuses_everyone() {
         ("/v2/acme/", None),
         ("/v2/acme/", Some("acme/public")),
     ];
-    for (path, canary) in faults {
+    let runs = faults.map(async |(path, canary)| {
         let world = World::start().await.expect("a world");
         world.add_package("acme/public", Visibility::Public);
         let manifests = good_logins(&world, 10);
         world.fault(FaultRule::on(Host::Ghcr, Fault::ghcr_denied()).path(path));
         let found = check(&ghcr_config(&world, canary, SPACED), &manifests).await;
         assert_eq!((found.count("unverified"), found.code), (10, Some(3)), "{path} {canary:?}: {:#?}", found.rows);
-    }
+    });
+    futures::future::join_all(runs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
