@@ -1,8 +1,8 @@
 //! The server under the router: bounded in connections, in the time of a request's head and in the patience with slow
 //! readers.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,8 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tower::ServiceExt;
 
 use super::stall::StallGuard;
@@ -24,7 +23,8 @@ use super::stall::StallGuard;
 /// What a client may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, over all listeners; more wait in the kernel's queue.
+    /// Connections at once, over all listeners. One more cuts the oldest: whoever opens many and says nothing must not
+    /// keep the next scrape and the kubelet's liveness probe waiting.
     pub connections: usize,
     /// From the first wait for a request to the end of its head. It bounds idle connections as well, so it must be
     /// longer than a common scrape interval or scrapers connect anew each time.
@@ -68,26 +68,34 @@ pub async fn serve<L: Listener>(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.request_head).max_buf_size(limits.head_bytes.max(8192));
 
-    let permits = Arc::new(Semaphore::new(limits.connections.max(listeners.len())));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut accepting: FuturesUnordered<_> = listeners.into_iter().map(|listener| accept(listener, &permits)).collect();
+    // In the order of their beginning.
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let mut accepting: FuturesUnordered<_> = listeners.into_iter().map(accept).collect();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => observe(ended),
-            Some((listener, io, permit)) = accepting.next() => {
+            Some((listener, io)) = accepting.next() => {
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= limits.connections.max(1)
+                    && let Some(oldest) = open.pop_front()
+                {
+                    tracing::debug!("too many connections: the oldest is cut");
+                    oldest.abort();
+                }
                 let io = TokioIo::new(StallGuard::new(io, limits.stalled_write));
                 let connection = graceful.watch(http.serve_connection(io, service.clone()));
-                connections.spawn(async move {
+                let task = connections.spawn(async move {
                     // What goes wrong here is the client's: it hung up, was too slow, or does not speak HTTP.
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection ended early");
                     }
-                    drop(permit);
                 });
-                accepting.push(accept(listener, &permits));
+                open.push_back(task);
+                accepting.push(accept(listener));
             }
         }
     }
@@ -104,15 +112,10 @@ pub async fn serve<L: Listener>(
     Ok(())
 }
 
-/// The next connection of a listener, once there is room for it.
-async fn accept<L: Listener>(
-    mut listener: L,
-    permits: &Arc<Semaphore>,
-) -> (L, L::Io, Option<tokio::sync::OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there always is a permit in the end.
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
+/// The next connection of a listener.
+async fn accept<L: Listener>(mut listener: L) -> (L, L::Io) {
     let (io, _) = listener.accept().await;
-    (listener, io, permit)
+    (listener, io)
 }
 
 /// A panic in a handler goes on here instead of ending with its task.

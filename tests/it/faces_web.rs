@@ -360,6 +360,20 @@ async fn an_unfinished_request_is_cut() {
 }
 
 #[tokio::test]
+async fn many_silent_connections_keep_nobody_waiting() {
+    let limits = Limits { connections: 8, request_head: Duration::from_secs(3600), ..Limits::default() };
+    let server = Server::start(telling(), limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    // Without room for it this would wait for an hour.
+    assert_eq!(server.get("/livez").await.status, 200);
+    let mut byte = [0; 1];
+    assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest was cut");
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_cut() {
     let server = Server::with(telling()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

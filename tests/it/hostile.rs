@@ -85,7 +85,7 @@ fn secrets_and_images_of_a_pod_do_not_multiply() {
 
 #[test]
 fn a_pod_that_no_node_could_run_is_one_problem() {
-    for evil in [pod_of(&["a"], 5_000), pod_of(&["a"; 5_000], 1)] {
+    for evil in [pod_of(&["a"], 5_000), pod_of(&vec!["a"; 5_000], 1)] {
         let (document, code) = check(&(victim() + &evil));
         assert_eq!(code, Some(1));
         assert!(in_namespace(&document["workloads"], "workload_namespace", "evil").is_empty());

@@ -20,9 +20,10 @@ use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory};
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// A watch that ends sooner than this, and has told nothing, is a failure: without a pause it would spin.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
-/// Most objects of a page. Secrets can hold 1 MiB each, so their pages are smaller.
-const PAGE_SIZE: u32 = 500;
-const SECRET_PAGE_SIZE: u32 = 250;
+/// Most objects of a page. Each can have some 1.5 MiB, and a page of such ones must still be read; Secrets are kept as
+/// they are, so their pages are smaller.
+const PAGE_SIZE: u32 = 250;
+const SECRET_PAGE_SIZE: u32 = 100;
 /// A page longer than this halves the size of the next.
 const LONG_PAGE_BYTES: usize = 8 * 1024 * 1024;
 const SMALLEST_PAGE: u32 = 10;

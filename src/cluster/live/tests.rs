@@ -156,7 +156,7 @@ async fn lists_in_pages_and_follows_changes() {
     });
     let pages =
         api.requests().iter().filter(|uri| uri.contains("dockerconfigjson") && !uri.contains("watch=true")).count();
-    assert_eq!(pages, 3, "612 Secrets in pages of 250");
+    assert_eq!(pages, 7, "612 Secrets in pages of 100");
 
     api.put("secrets", secret("other", "new"));
     running.until("a new Secret", |inventory| inventory.secrets.contains_key(&at("other", "new"))).await;
