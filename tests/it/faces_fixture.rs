@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pull_patrol::cluster::{MissingPermission, Problem, Resource};
 use pull_patrol::credential::{Finding, FindingKind, Severity, TokenKind};
 use pull_patrol::outlook::{
-    CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
+    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
     WorkloadRow,
 };
 use pull_patrol::probe::RateLimit;
@@ -62,6 +62,7 @@ pub(crate) fn workload(name: &str, outlook: Outlook, secret: &str, status: Statu
             by_choice: status == Status::Ignored && outlook == Outlook::Unverified,
         }],
         broken_references: Vec::new(),
+        failing: Vec::new(),
         findings: Vec::new(),
         reason: String::new(),
         fix: String::new(),
@@ -195,6 +196,7 @@ pub(crate) fn telling() -> Snapshot {
         generated_at: now(),
         credentials,
         workloads: workloads(),
+        copies: vec![Copies { token_id: "0123456789ab".into(), registry: "ghcr.io".into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: "ci".into(),
             secret_name: "nothing-in-it".into(),
@@ -293,6 +295,7 @@ pub(crate) fn hostile() -> Snapshot {
         generated_at: now(),
         credentials: vec![evil, rejected],
         workloads: vec![workload],
+        copies: vec![Copies { token_id: HOSTILE.into(), registry: HOSTILE.into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: HOSTILE.into(),
             secret_name: "z".into(),

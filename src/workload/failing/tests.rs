@@ -52,24 +52,54 @@ fn containerd_texts(#[case] cause: String, #[case] expected: PullFailure) {
 
 #[rstest]
 // CRI-O and containers/image.
-#[case("unable to retrieve auth token: invalid username/password: unauthorized: authentication required", CredentialRefused)]
-#[case("initializing source docker://ghcr.io/org/img:v1: unable to retrieve auth token: invalid username/password: denied: denied", CredentialRefused)]
-#[case("initializing source docker://ghcr.io/org/img:v1: Requesting bearer token: invalid status code from registry 403 (Forbidden)", CredentialRefused)]
-#[case("initializing source docker://ghcr.io/org/img:v1: Requesting bearer token: invalid status code from registry 503 (Service Unavailable)", Network)]
-#[case("initializing source docker://quay.io/org/img:v1: reading manifest v1 in quay.io/org/img: unauthorized: access to the requested resource is not authorized", AccessDenied)]
+#[case(
+    "unable to retrieve auth token: invalid username/password: unauthorized: authentication required",
+    CredentialRefused
+)]
+#[case(
+    "initializing source docker://ghcr.io/org/img:v1: unable to retrieve auth token: invalid username/password: denied: denied",
+    CredentialRefused
+)]
+#[case(
+    "initializing source docker://ghcr.io/org/img:v1: Requesting bearer token: invalid status code from registry 403 (Forbidden)",
+    CredentialRefused
+)]
+#[case(
+    "initializing source docker://ghcr.io/org/img:v1: Requesting bearer token: invalid status code from registry 503 (Service Unavailable)",
+    Network
+)]
+#[case(
+    "initializing source docker://quay.io/org/img:v1: reading manifest v1 in quay.io/org/img: unauthorized: access to the requested resource is not authorized",
+    AccessDenied
+)]
 #[case("initializing source docker://ghcr.io/org/img:v1: reading manifest v1 in ghcr.io/org/img: denied", AccessDenied)]
-#[case("Error reading manifest v1 in docker.io/org/img: errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n", AccessDenied)]
+#[case(
+    "Error reading manifest v1 in docker.io/org/img: errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
+    AccessDenied
+)]
 #[case("reading manifest v1 in ghcr.io/org/img: manifest unknown", NotFound)]
 #[case("reading manifest v1 in registry.example.com/img: name unknown", NotFound)]
-#[case("pinging container registry ghcr.io: Get \"https://ghcr.io/v2/\": dial tcp: lookup ghcr.io: no such host", Network)]
+#[case(
+    "pinging container registry ghcr.io: Get \"https://ghcr.io/v2/\": dial tcp: lookup ghcr.io: no such host",
+    Network
+)]
 // Docker.
 #[case("Error response from daemon: unauthorized: authentication required", NoCredential)]
-#[case("Error response from daemon: Head \"https://ghcr.io/v2/org/img/manifests/v1\": denied: denied", CredentialRefused)]
-#[case("Error response from daemon: pull access denied for org/img, repository does not exist or may require 'docker login': denied: requested access to the resource is denied", AccessDenied)]
+#[case(
+    "Error response from daemon: Head \"https://ghcr.io/v2/org/img/manifests/v1\": denied: denied",
+    CredentialRefused
+)]
+#[case(
+    "Error response from daemon: pull access denied for org/img, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+    AccessDenied
+)]
 // Whatever the runtime.
 #[case("{\"errors\":[{\"code\":\"DENIED\",\"message\":\"invalid token\"}]}: denied: invalid token", CredentialRefused)]
 #[case("unauthorized: unauthenticated: User cannot be authenticated with the token provided.", CredentialRefused)]
-#[case("error pulling image configuration: denied: unauthenticated: User cannot be authenticated with the token provided.", CredentialRefused)]
+#[case(
+    "error pulling image configuration: denied: unauthenticated: User cannot be authenticated with the token provided.",
+    CredentialRefused
+)]
 #[case("denied: Your authorization token has expired. Reauthenticate and try again.", CredentialRefused)]
 #[case("toomanyrequests: You have reached your unauthenticated pull rate limit.", Other)]
 #[case("rpc error: code = NotFound desc = failed to pull and unpack image \"x\"", NotFound)]
@@ -94,7 +124,10 @@ fn an_error_of_the_keyring_is_a_reason_or_a_message(#[case] text: &str) {
     let back_off = format!("Back-off pulling image \"ghcr.io/org/img\": ErrImagePull: {text}");
     assert_eq!(classify("ImagePullBackOff", &back_off), Wait::Pull(MalformedSecret));
     // A registry that answers with a web page is no malformed Secret.
-    assert_eq!(classify("ErrImagePull", &containerd(&format!("failed to fetch oauth token: {text}"))), Wait::Pull(Other));
+    assert_eq!(
+        classify("ErrImagePull", &containerd(&format!("failed to fetch oauth token: {text}"))),
+        Wait::Pull(Other)
+    );
 }
 
 #[rstest]
