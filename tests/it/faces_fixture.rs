@@ -13,7 +13,7 @@ use pull_patrol::outlook::{
 };
 use pull_patrol::probe::RateLimit;
 use pull_patrol::verdict::{EvidenceRow, Status};
-use pull_patrol::workload::{PodRole, WorkloadKey};
+use pull_patrol::workload::{PodRole, PullFailure, WorkloadKey};
 
 /// The moment of all fixtures.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -245,6 +245,7 @@ fn workloads() -> Vec<WorkloadRow> {
     runner.deadline = Some(now() + TimeDelta::days(9));
     let mut blocked = workload("web", Outlook::Blocked, "expired-last-week", Status::Expired);
     blocked.reason = "the only credential for ghcr.io/acme/web is expired".into();
+    blocked.failing = vec![(PullFailure::CredentialRefused, 2), (PullFailure::NotFound, 1)];
     blocked.fix = "replace the token in Secret ci/expired-last-week".into();
     let mut broken = workload("worker", Outlook::Uncovered, "gone", Status::Unverified);
     broken.images[0].credentials.clear();

@@ -26,3 +26,4 @@ mod real_line;
 mod rules;
 mod scenarios;
 mod support;
+mod token_ids;
