@@ -191,6 +191,9 @@ impl Report<'_> {
             self.paragraph(2, &printable(&line), None)?;
         }
         self.fix(&row.fix)?;
+        for finding in &row.findings {
+            self.fix(&finding.fix)?;
+        }
         Ok(())
     }
 

@@ -149,7 +149,9 @@ pub(super) fn live_pull_contradicts(image: &str, pods: usize, seen: &str, said: 
         FindingKind::LivePullContradicts,
         format!("{waits} on {image}: {seen} when the node pulled, while by our own exchanges {said}"),
         format!(
-            "right after a change this passes: the kubelet tries again within 5 minutes. If it stays, read the whole error              (kubectl -n {namespace} get events --field-selector reason=Failed) and look at what only nodes go through: a              mirror or a proxy of the runtime, its own credentials, another address of the registry"
+            "right after a change this passes: the kubelet tries again within 5 minutes. If it stays, read the whole error \
+             (kubectl -n {namespace} get events --field-selector reason=Failed) and look at what only nodes go through: a \
+             mirror or a proxy of the runtime, its own credentials, another address of the registry"
         ),
     )
 }

@@ -115,7 +115,7 @@ impl<'a> Subject<'a> {
 }
 
 /// All findings of credentials and of Secrets without a credential, the worst first. Findings of workloads are left
-/// out: they stand on the Secret as well.
+/// out: they stand on the workload, and most of them on the Secret as well.
 pub fn findings_by_urgency(snapshot: &Snapshot) -> Vec<(Subject<'_>, &Finding)> {
     let of_credentials =
         snapshot.credentials.iter().flat_map(|row| row.findings.iter().map(move |f| (Subject::Credential(row), f)));

@@ -124,6 +124,7 @@ pub(super) fn workloads(snapshot: &Snapshot, filter: &Filter) -> Markup {
                             @for (secret, reason) in broken_references(row) { div { (shown(&broken_reference(secret, reason))) } }
                             @for finding in &row.findings {
                                 div { span.tag.(severity_class(Some(finding.severity))) { (finding.kind.as_str()) } " " (shown(&finding.message)) }
+                                (mending(&finding.fix))
                             }
                             @if !row.fix.is_empty() { (mending(&row.fix)) }
                         } }
