@@ -10,7 +10,7 @@ use crate::outlook::view::{
     broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, health, printable,
     relative,
     report::{Counts, summary},
-    why, workloads_by_urgency,
+    waiting, why, workloads_by_urgency,
 };
 use crate::outlook::{CredentialRow, Outlook, Snapshot, WorkloadRow};
 use crate::verdict::Status;
@@ -152,7 +152,8 @@ impl Report<'_> {
 
     fn workloads(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         let mut rows = workloads_by_urgency(snapshot);
-        rows.retain(|row| row.outlook != Outlook::Ok || row.severity() >= Some(Severity::Warning));
+        let is_well = |row: &WorkloadRow| row.outlook == Outlook::Ok && row.severity() < Some(Severity::Warning);
+        rows.retain(|row| !is_well(row) || !row.failing.is_empty());
         if rows.is_empty() {
             return Ok(());
         }
@@ -180,7 +181,8 @@ impl Report<'_> {
             row.images.iter().filter(|image| image.outlook != Outlook::Ok && !row.reason.contains(&*image.image));
         let images = images.map(|image| format!("image {}: {}", image.image, image.outlook.as_str()));
         let mut lines: Vec<String> = Vec::new();
-        for line in std::iter::once(row.reason.clone()).chain(broken).chain(findings).chain(images) {
+        for line in std::iter::once(row.reason.clone()).chain(waiting(row)).chain(broken).chain(findings).chain(images)
+        {
             if !line.is_empty() && !lines.contains(&line) {
                 lines.push(line);
             }
@@ -189,6 +191,9 @@ impl Report<'_> {
             self.paragraph(2, &printable(&line), None)?;
         }
         self.fix(&row.fix)?;
+        for finding in &row.findings {
+            self.fix(&finding.fix)?;
+        }
         Ok(())
     }
 

@@ -138,10 +138,17 @@ mod tests {
             assert_eq!(read(text).expect(text), Config::default(), "{text:?}");
         }
         let config = Config::default();
+        assert_eq!(config.token_id_key_file, None);
         assert_eq!(config.probe.interval, Duration::from_secs(600));
         assert_eq!(config.probe.rejected_interval, Duration::from_secs(21_600));
         assert_eq!(config.issuer.warn_before, Duration::from_secs(14 * 86_400));
         assert_eq!(config.scope.secret_selector, "!runner-pod");
+    }
+
+    #[test]
+    fn the_key_of_token_ids_is_a_file() {
+        let config = read("tokenIdKeyFile: /etc/pull-patrol/key\n").expect("valid");
+        assert_eq!(config.token_id_key_file.as_deref(), Some(Path::new("/etc/pull-patrol/key")));
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct Config {
     /// Which objects are looked at.
     #[serde(deserialize_with = "or_default")]
     pub scope: ScopeConfig,
+    /// File with the key of token ids, 32 to 4,096 random bytes: ids are then equal over restarts and shards. Without it
+    /// each process draws a key of its own.
+    pub token_id_key_file: Option<PathBuf>,
 }
 
 /// One registry that may be contacted.

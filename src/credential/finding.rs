@@ -99,6 +99,8 @@ finding_kinds! {
     LaterCredentialOnly = "later_credential_only", Warning;
     /// The user name looks like a token.
     TokenInUsername = "token_in_username", Warning;
+    /// What happens to pods right now contradicts what our own exchanges say.
+    LivePullContradicts = "live_pull_contradicts", Warning;
     /// The token expires soon.
     ExpiresSoon = "expires_soon", Warning;
 }

@@ -198,6 +198,17 @@ pub(super) static FAMILIES: &[Family] = &[
             }
         },
     },
+    Family {
+        name: "pullsecret_workload_pull_failing",
+        help: "Pods of a workload that wait on a pull right now; absent where none does.",
+        rows: |snapshot| snapshot.workloads.len(),
+        write: |snapshot, row, series| {
+            let row = &snapshot.workloads[row];
+            for (failure, pods) in &row.failing {
+                series.push(&workload_labels(row), &[("reason", failure.as_str())], Value::count(*pods));
+            }
+        },
+    },
     single!("pullpatrol_logins", "Distinct logins (registry, user name, password).", |snapshot| Value::count(
         snapshot.daemon.logins
     )),

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::credential::MOST_ENTRIES;
 use crate::plan::{Book, Registries};
 use crate::verdict::Ledger;
-use crate::workload::{Workload, WorkloadKey};
+use crate::workload::{Failing, Workload, WorkloadKey};
 
 /// Everything that the snapshot is made of. The book must be in step with the inventory.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct Inputs<'a> {
     pub book: &'a Book,
     /// Who pulls what.
     pub workloads: &'a BTreeMap<WorkloadKey, Workload>,
+    /// What fails in their pods right now.
+    pub failing: &'a BTreeMap<WorkloadKey, Failing>,
     /// What is proven.
     pub ledger: &'a Ledger,
     /// What the operator wants.
@@ -47,11 +49,12 @@ pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
     let logins = Logins::of(inputs, now);
     let judged = credentials::judge_entries(inputs, &entries, &images, &pulls, &logins, now);
     let workloads = workloads::rows(inputs, &entries, &images, &pulls, &judged, &logins);
-    let credentials = credentials::rows(inputs, &entries, &pulls, &judged, &workloads);
+    let (credentials, copies) = credentials::rows(inputs, &entries, &pulls, &judged, &workloads);
     Snapshot {
         generated_at: now,
         credentials,
         workloads: workloads.rows,
+        copies,
         findings: secret_findings(inputs.book),
         problems: problems(inputs),
         registries: registries(inputs),

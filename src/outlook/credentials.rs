@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::CredentialRow;
 use super::build::Inputs;
 use super::findings;
 use super::images::{ImageId, Images};
 use super::logins::{LoginFacts, Logins};
 use super::workloads::{Pulls, Workloads};
+use super::{Copies, CredentialRow};
 use crate::cluster::ObjectRef;
 use crate::credential::{Finding, FindingKind, Severity};
 use crate::plan::{Book, CredentialEntry, LoginId, SecretRecord, TokenId};
@@ -222,7 +222,7 @@ pub(super) fn rows(
     pulls: &Pulls<'_>,
     judged: &[JudgedEntry<'_>],
     workloads: &Workloads,
-) -> Vec<CredentialRow> {
+) -> (Vec<CredentialRow>, Vec<Copies>) {
     let mut names = Interner::default();
     let copies = copies(inputs.book, entries);
     let mut rows: Vec<CredentialRow> = entries
@@ -243,7 +243,7 @@ pub(super) fn rows(
         })
         .collect();
     out_of_sync(inputs.book, entries, &mut rows);
-    for (row, finding) in &workloads.later_credential_only {
+    for (row, finding) in workloads.later_credential_only.iter().chain(&workloads.contradicted) {
         rows[*row].findings.push(finding.clone());
     }
     for row in &mut rows {
@@ -252,7 +252,8 @@ pub(super) fn rows(
         let mut seen = HashSet::new();
         row.findings.retain(|finding| seen.insert(finding.kind));
     }
-    rows
+    let copies = several(&copies, &mut names);
+    (rows, copies)
 }
 
 fn malformed(row: &RowOf<'_>, workloads: usize, names: &mut Interner) -> CredentialRow {
@@ -290,7 +291,7 @@ fn one_row(
     lead: EntryId,
     judged: &[JudgedEntry<'_>],
     workloads: usize,
-    copies: &HashMap<(TokenId, &str), usize>,
+    copies: &Places<'_>,
     names: &mut Interner,
 ) -> CredentialRow {
     let (entry, verdict) = (entries.get(lead).entry, &judged[lead]);
@@ -322,7 +323,7 @@ fn one_row(
         scopes: login.and_then(|login| login.scopes.clone()),
         missing_scopes: login.and_then(|login| login.missing_scopes.clone()),
         excess_scopes: login.and_then(|login| login.excess_scopes.clone()),
-        copies: if no_password { 1 } else { copies.get(&(entry.token, host(book, entry))).copied().unwrap_or(1) },
+        copies: if no_password { 1 } else { copies.get(&(entry.token, host(book, entry))).map_or(1, Vec::len) },
         workloads,
         findings,
         evidence: login.map(|login| Arc::clone(&login.evidence)).unwrap_or_default(),
@@ -355,16 +356,35 @@ fn host<'b>(book: &'b Book, entry: &'b CredentialEntry) -> &'b str {
 }
 
 /// Rows per token and registry.
-fn copies<'b>(book: &'b Book, entries: &Entries<'b>) -> HashMap<(TokenId, &'b str), usize> {
-    let mut seen = HashSet::new();
-    let mut copies = HashMap::new();
-    for entry in &entries.all {
-        let key = (entry.entry.token, host(book, entry.entry));
-        if seen.insert((key, entry.row)) {
-            *copies.entry(key).or_insert(0) += 1;
-        }
+type Places<'b> = HashMap<(TokenId, &'b str), Vec<usize>>;
+
+fn copies<'b>(book: &'b Book, entries: &Entries<'b>) -> Places<'b> {
+    let mut copies = Places::new();
+    // An empty password is no token, however many credentials lack one.
+    let is_token = |entry: &CredentialEntry| !entry.anonymous || entry.username.is_empty();
+    for entry in entries.all.iter().filter(|entry| is_token(entry.entry)) {
+        copies.entry((entry.entry.token, host(book, entry.entry))).or_default().push(entry.row);
+    }
+    for rows in copies.values_mut() {
+        rows.sort_unstable();
+        rows.dedup();
     }
     copies
+}
+
+/// The tokens that stand in more than one row, in the order of the first.
+fn several(places: &Places<'_>, names: &mut Interner) -> Vec<Copies> {
+    let mut several: Vec<Copies> = places
+        .iter()
+        .filter(|(_, places)| places.len() > 1)
+        .map(|((token, host), places)| Copies {
+            token_id: names.intern(&token.to_string()),
+            registry: names.intern(host),
+            credentials: places.clone(),
+        })
+        .collect();
+    several.sort_by(|a, b| (&a.credentials, &a.token_id).cmp(&(&b.credentials, &b.token_id)));
+    several
 }
 
 /// A refused credential, while another Secret with the same registry and the same user or Secret name holds one that works.
@@ -373,14 +393,20 @@ fn out_of_sync(book: &Book, entries: &Entries<'_>, rows: &mut [CredentialRow]) {
         let first = entries.rows[row].entries.first()?;
         Some(host(book, entries.get(*first).entry))
     };
-    let mut by_user: HashMap<(&str, Arc<str>), usize> = HashMap::new();
-    let mut by_name: HashMap<(&str, Arc<str>), usize> = HashMap::new();
+    // Two are enough: one of them is in another Secret than the one that is looked at.
+    let of_two_secrets = |known: &mut Vec<usize>, index: usize| {
+        if known.len() < 2 && known.iter().all(|row| entries.rows[*row].at != entries.rows[index].at) {
+            known.push(index);
+        }
+    };
+    let mut by_user: HashMap<(&str, Arc<str>), Vec<usize>> = HashMap::new();
+    let mut by_name: HashMap<(&str, Arc<str>), Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.status == Status::Valid) {
         let Some(host) = host_of(index) else { continue };
         if !row.username.is_empty() && &*row.username != "redacted" {
-            by_user.entry((host, Arc::clone(&row.username))).or_insert(index);
+            of_two_secrets(by_user.entry((host, Arc::clone(&row.username))).or_default(), index);
         }
-        by_name.entry((host, Arc::clone(&row.secret_name))).or_insert(index);
+        of_two_secrets(by_name.entry((host, Arc::clone(&row.secret_name))).or_default(), index);
     }
     for (index, row) in rows.iter_mut().enumerate() {
         if !matches!(row.status, Status::Expired | Status::Rejected) {
@@ -389,7 +415,7 @@ fn out_of_sync(book: &Book, entries: &Entries<'_>, rows: &mut [CredentialRow]) {
         let Some(host) = host_of(index) else { continue };
         let same_name = by_name.get(&(host, Arc::clone(&row.secret_name)));
         let same_user = by_user.get(&(host, Arc::clone(&row.username)));
-        let mut copies = [same_name, same_user].into_iter().flatten().map(|copy| entries.rows[*copy].at);
+        let mut copies = [same_name, same_user].into_iter().flatten().flatten().map(|copy| entries.rows[*copy].at);
         if let Some(copy) = copies.find(|copy| *copy != entries.rows[index].at) {
             row.findings.push(findings::out_of_sync_copy(&copy.to_string()));
         }

@@ -150,6 +150,19 @@ pub(super) fn later_credential_only(first: &str, image: &str, later: &str) -> Fi
     )
 }
 
+pub(super) fn live_pull_contradicts(image: &str, pods: usize, seen: &str, said: &str, namespace: &str) -> Finding {
+    let waits = if pods == 1 { "1 pod waits".to_owned() } else { format!("{pods} pods wait") };
+    Finding::new(
+        FindingKind::LivePullContradicts,
+        format!("{waits} on {image}: {seen} when the node pulled, while by our own exchanges {said}"),
+        format!(
+            "right after a change this passes: the kubelet tries again within 5 minutes. If it stays, read the whole error \
+             (kubectl -n {namespace} get events --field-selector reason=Failed) and look at what only nodes go through: a \
+             mirror or a proxy of the runtime, its own credentials, another address of the registry"
+        ),
+    )
+}
+
 pub(super) fn ambiguous_key(entries: usize) -> Finding {
     Finding::new(
         FindingKind::AmbiguousKey,

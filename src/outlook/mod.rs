@@ -7,6 +7,7 @@ mod build;
 mod credentials;
 mod findings;
 mod images;
+mod live;
 mod logins;
 mod references;
 mod snapshot;
@@ -16,7 +17,7 @@ mod workloads;
 
 pub use build::{Inputs, build};
 pub use snapshot::{
-    CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
+    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
     WorkloadRow,
 };
 

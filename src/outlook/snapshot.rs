@@ -9,7 +9,7 @@ use crate::cluster::{MissingPermission, Problem, Resource};
 use crate::credential::{Finding, Severity, TokenKind};
 use crate::probe::RateLimit;
 use crate::verdict::{EvidenceRow, Status};
-use crate::workload::WorkloadKey;
+use crate::workload::{PullFailure, WorkloadKey};
 
 /// One consistent picture of everything.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub credentials: Vec<CredentialRow>,
     /// Sorted by key.
     pub workloads: Vec<WorkloadRow>,
+    /// Tokens that stand in more than one credential.
+    pub copies: Vec<Copies>,
     /// Findings of Secrets that have no credential row (`no_entries`, `wrong_type`).
     pub findings: Vec<SecretFindings>,
     /// Input that could not be read.
@@ -151,7 +153,9 @@ pub struct WorkloadRow {
     pub images: Vec<ImageRow>,
     /// References to Secrets that are missing, of the wrong type or malformed: (Secret name, `not_found` | `wrong_type` | `malformed`).
     pub broken_references: Vec<(Arc<str>, &'static str)>,
-    /// Findings (`later_credential_only`).
+    /// Pods that wait on a pull right now, per reason. A pod counts under each reason for which one of its containers waits.
+    pub failing: Vec<(PullFailure, usize)>,
+    /// Findings (`later_credential_only`, `live_pull_contradicts`).
     pub findings: Vec<Finding>,
     /// Why, in words; empty when ok.
     pub reason: String,
@@ -160,11 +164,16 @@ pub struct WorkloadRow {
 }
 
 impl WorkloadRow {
-    /// The worst of its outlook, its broken references and its findings; `None` where nothing is wrong.
+    /// The worst of its outlook, its broken references, its findings and of what its pods wait for; `None` where nothing
+    /// is wrong. A pod that waits for something else than a credential is another tool's concern: only information.
     pub fn severity(&self) -> Option<Severity> {
         let findings = self.findings.iter().map(|finding| finding.severity);
         let broken = (!self.broken_references.is_empty()).then_some(Severity::Warning);
-        findings.chain(self.outlook.severity()).chain(broken).max()
+        let waiting = self
+            .failing
+            .iter()
+            .map(|(failure, _)| if failure.is_about_credentials() { Severity::Warning } else { Severity::Info });
+        findings.chain(self.outlook.severity()).chain(broken).chain(waiting).max()
     }
 
     /// Whether it is unverified, and that only because the operator left registries off the list.
@@ -198,6 +207,17 @@ pub struct MatchedCredential {
     pub registry: Arc<str>,
     /// Its status.
     pub status: Status,
+}
+
+/// One token that stands in several credentials of one registry: a rotation has to reach all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// Keyed hash of the token.
+    pub token_id: Arc<str>,
+    /// Host of the registry.
+    pub registry: Arc<str>,
+    /// Places in [`Snapshot::credentials`], ascending.
+    pub credentials: Vec<usize>,
 }
 
 /// A registry as a whole.

@@ -11,9 +11,10 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{CredentialRow, SecretFindings, Snapshot, WorkloadRow};
+use super::{Copies, CredentialRow, SecretFindings, Snapshot, WorkloadRow};
 use crate::credential::{Finding, FindingKind, Severity};
 use crate::verdict::Status;
+use crate::workload::PullFailure;
 
 pub use health::{HealthLine, HealthState, MissingRule, health, missing_rules};
 
@@ -65,6 +66,19 @@ pub fn workloads_by_urgency(snapshot: &Snapshot) -> Vec<&WorkloadRow> {
     rows
 }
 
+/// Tokens with more than one copy, and their copies: those that serve the most workloads first.
+pub fn copies_by_use(snapshot: &Snapshot) -> Vec<(&Copies, Vec<&CredentialRow>)> {
+    let of = |copies: &Copies| {
+        let mut rows: Vec<&CredentialRow> =
+            copies.credentials.iter().filter_map(|&row| snapshot.credentials.get(row)).collect();
+        rows.sort_by_key(|row| Reverse(row.workloads));
+        rows
+    };
+    let mut all: Vec<_> = snapshot.copies.iter().map(|copies| (copies, of(copies))).collect();
+    all.sort_by_cached_key(|(_, rows)| Reverse(rows.iter().map(|row| row.workloads).sum::<usize>()));
+    all
+}
+
 /// What a finding speaks of.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
@@ -101,7 +115,7 @@ impl<'a> Subject<'a> {
 }
 
 /// All findings of credentials and of Secrets without a credential, the worst first. Findings of workloads are left
-/// out: they stand on the Secret as well.
+/// out: they stand on the workload, and most of them on the Secret as well.
 pub fn findings_by_urgency(snapshot: &Snapshot) -> Vec<(Subject<'_>, &Finding)> {
     let of_credentials =
         snapshot.credentials.iter().flat_map(|row| row.findings.iter().map(move |f| (Subject::Credential(row), f)));
@@ -157,6 +171,24 @@ pub fn expiry(row: &CredentialRow, now: DateTime<Utc>) -> String {
         _ if matches!(row.status, Status::Malformed | Status::Anonymous) => "-".to_owned(),
         (None, _) => "unknown".to_owned(),
     }
+}
+
+/// What pods of a workload wait for right now, in words; `None` where none waits on a pull.
+pub fn waiting(row: &WorkloadRow) -> Option<String> {
+    let one = |(failure, pods): &(PullFailure, usize)| {
+        let why = match failure {
+            PullFailure::CredentialRefused => "the registry refuses the credential",
+            PullFailure::AccessDenied => "the registry denies the image",
+            PullFailure::NoCredential => "no credential was sent",
+            PullFailure::NotFound => "the image is not there",
+            PullFailure::Network => "the registry cannot be reached",
+            PullFailure::MalformedSecret => "a pull Secret cannot be decoded",
+            PullFailure::Other => "for another cause, or one that is not told",
+        };
+        format!("{pods} pod{} ({why})", if *pods == 1 { "" } else { "s" })
+    };
+    let each: Vec<String> = row.failing.iter().map(one).collect();
+    (!each.is_empty()).then(|| format!("waiting on a pull right now: {}", each.join(", ")))
 }
 
 /// The broken references of a workload as (Secret name, reason), each once: images and containers can share one.

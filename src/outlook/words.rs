@@ -179,7 +179,7 @@ fn create(namespace: &str, secret: &str, registry: &str, username: &str, replace
 }
 
 /// A text as one word of a shell. Names come from tenants, and a person pastes the command.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:/+".contains(c);
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         text.to_owned()

@@ -10,6 +10,7 @@ use super::build::Inputs;
 use super::credentials::{Entries, EntryId, JudgedEntry};
 use super::findings;
 use super::images::{Image, ImageId, Images};
+use super::live;
 use super::logins::Logins;
 use super::references;
 use super::words::{self, Cause};
@@ -146,6 +147,8 @@ pub(super) struct Workloads {
     pub(super) rows: Vec<WorkloadRow>,
     /// By row of a credential that fails first where a later one works.
     pub(super) later_credential_only: BTreeMap<usize, Finding>,
+    /// By row of a credential of which pods show the opposite right now.
+    pub(super) contradicted: BTreeMap<usize, Finding>,
 }
 
 /// By namespace and image: the name of a Secret.
@@ -173,24 +176,19 @@ pub(super) fn rows<'a>(
     let context = Context { inputs, entries, images, judged, logins, covering: RefCell::default() };
     let mut all = Workloads::default();
     for (workload, resolved, broken) in &pulls.workloads {
-        let row = context.row(workload, resolved, broken, &mut all.later_credential_only);
+        let row = context.row(workload, resolved, broken, &mut all);
         all.rows.push(row);
     }
     all
 }
 
 impl<'a> Context<'_, 'a> {
-    fn row(
-        &self,
-        workload: &'a Workload,
-        pulls: &[Resolved<'a>],
-        broken: &Broken,
-        later: &mut BTreeMap<usize, Finding>,
-    ) -> WorkloadRow {
+    fn row(&self, workload: &'a Workload, pulls: &[Resolved<'a>], broken: &Broken, all: &mut Workloads) -> WorkloadRow {
         let mut deadline: Option<DateTime<Utc>> = None;
         let mut findings = Vec::new();
         let mut images = Vec::with_capacity(pulls.len());
         let mut causes: Vec<(Outlook, String, String)> = Vec::new();
+        let failing = self.inputs.failing.get(&workload.key);
         for pull in pulls {
             let image = self.images.get(pull.image);
             let (outlook, until, cause) = self.image(&workload.key.namespace, pull, image);
@@ -199,8 +197,17 @@ impl<'a> Context<'_, 'a> {
                 (a, b) => a.or(b),
             };
             if let Some((first, finding)) = self.later_credential_only(pull, image) {
-                later.entry(self.entries.get(first).row).or_insert_with(|| finding.clone());
+                all.later_credential_only.entry(self.entries.get(first).row).or_insert_with(|| finding.clone());
                 findings.push(finding);
+            }
+            for (failure, pods) in failing.into_iter().flat_map(|failing| live::of_pull(failing, pull.pull)) {
+                let claim = self.claim(outlook, pull, image);
+                if let Some((finding, credential)) = live::contradiction(&workload.key, &claim, failure, pods) {
+                    if let Some(id) = credential {
+                        all.contradicted.entry(self.entries.get(id).row).or_insert_with(|| finding.clone());
+                    }
+                    findings.push(finding);
+                }
             }
             if let Some(cause) = cause {
                 let (reason, fix) = words::explain(&workload.key, pull.pull, &cause);
@@ -232,6 +239,9 @@ impl<'a> Context<'_, 'a> {
             deadline,
             images,
             broken_references: broken.iter().cloned().collect(),
+            failing: failing
+                .map(|failing| failing.pods.iter().map(|(why, pods)| (*why, *pods)).collect())
+                .unwrap_or_default(),
             findings,
             reason,
             fix,
@@ -353,6 +363,23 @@ impl<'a> Context<'_, 'a> {
         };
         let first_name = format!("the Secret {}", self.entries.get(first.entry).at.name);
         Some((first.entry, findings::later_credential_only(&first_name, &pull.pull.image, &later)))
+    }
+
+    /// What we say of a pull, for a comparison with what happens.
+    fn claim<'p>(&self, outlook: Outlook, pull: &'p Resolved<'a>, image: &Image) -> live::Claim<'p> {
+        let mut working = Vec::new();
+        let mut dead = !pull.matched.is_empty();
+        for one in &pull.matched {
+            let works =
+                image.name.as_ref().is_ok_and(|name| matches!(self.attempt(*one, image, name), Attempt::Works(_)));
+            if works && !self.entries.get(one.entry).entry.anonymous && !working.contains(&one.entry) {
+                working.push(one.entry);
+            }
+            dead &= matches!(self.judged[one.entry].status, Status::Expired | Status::Rejected);
+        }
+        let secrets = working.iter().map(|id| Arc::clone(&self.entries.get(*id).at.name)).collect();
+        let ids = pull.matched.iter().map(|one| one.entry).collect();
+        live::Claim { image: &pull.pull.image, outlook, by_node: image.by_node, matched: ids, working, secrets, dead }
     }
 
     /// No credential matches: is there one in the namespace that would?

@@ -26,7 +26,7 @@ use crate::outlook::{self, Snapshot};
 use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Registries, Schedule, TokenKey, Wanted};
 use crate::probe::Prober;
 use crate::verdict::{Advice, Ledger, Rules};
-use crate::workload::{self, Workload, WorkloadKey};
+use crate::workload::{self, Waits, Workload, WorkloadKey};
 
 /// A background exchange panicked: what it asked is lost, and so is the ground under every later verdict.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,7 @@ pub struct Patrol {
     clock: Clock,
     book: Book,
     workloads: BTreeMap<WorkloadKey, Workload>,
+    waits: Waits,
     schedule: Schedule,
     ledger: Ledger,
     /// Registries that the config names, for the snapshot.
@@ -81,6 +82,7 @@ impl Patrol {
             clock: Clock::start(),
             hosts: registries.listed_hosts().into_iter().map(Arc::from).collect(),
             workloads: BTreeMap::new(),
+            waits: Waits::default(),
             tokens: HashMap::new(),
             config,
             registries,
@@ -91,9 +93,10 @@ impl Patrol {
 
     /// Bring book, workloads and schedule in step with the inventory.
     fn sync(&mut self) {
-        let Self { inventory, book, workloads, .. } = self;
+        let Self { inventory, book, workloads, waits, .. } = self;
         let fresh = inventory.read(|inventory| {
             *workloads = workload::workloads(inventory);
+            waits.sync(inventory);
             book.sync(inventory, &workload::needed_images(workloads))
         });
         let wanted = plan::wanted(&self.book, &self.workloads, true);
@@ -190,6 +193,7 @@ impl Patrol {
                     inventory,
                     book: &self.book,
                     workloads: &self.workloads,
+                    failing: self.waits.failing(),
                     ledger: &self.ledger,
                     hosts: &self.hosts,
                     schedule_lag: lag,

@@ -2,6 +2,7 @@
 //! domain logic.
 
 mod check;
+mod key;
 mod logging;
 mod serve;
 mod setup;
@@ -9,6 +10,7 @@ mod setup;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub use self::key::KeyError;
 pub use self::serve::{ServeSettings, Source, serve};
 use self::setup::SetupError;
 use crate::cli::args::{Cli, Command};

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::key;
 use super::setup::{self, Setup, SetupError};
 use crate::cli::args::{Common, ServeArgs};
 use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
 use crate::patrol::{Parts, Patrol};
-use crate::plan::{Identifier, Registries};
+use crate::plan::Registries;
 use crate::probe::{self, Prober};
 use crate::web::{self, Faces, Limits};
 
@@ -166,7 +167,7 @@ pub(super) fn patrol(
     inventory: SharedInventory,
     metrics: Arc<DaemonMetrics>,
 ) -> Result<Patrol, SetupError> {
-    let identifier = Identifier::random().map_err(SetupError::Randomness)?;
+    let identifier = key::identifier(config.token_id_key_file.as_deref()).map_err(SetupError::TokenIdKey)?;
     let prober = Prober::new(probe::Settings::new(config.probe.timeout));
     Ok(Patrol::new(Parts { config, registries, identifier, inventory, prober, metrics }))
 }

@@ -33,9 +33,9 @@ pub enum SetupError {
     /// The counters.
     #[error("the counters cannot start; this is a bug, please report it")]
     Metrics(#[source] prometheus::Error),
-    /// No random key.
-    #[error("the system gives no random bytes")]
-    Randomness(#[source] crate::plan::NoRandomness),
+    /// No key for token ids.
+    #[error("token ids cannot be made")]
+    TokenIdKey(#[source] super::KeyError),
     /// The first list of a one-shot run.
     #[error("cannot read the objects of the cluster")]
     Listing(#[source] crate::cluster::SnapshotError),

@@ -1,5 +1,6 @@
 //! `/`: the status page. It needs no script, and everything from outside goes through maud's escape and [`printable`].
 
+mod copies;
 mod tables;
 
 use std::sync::LazyLock;
@@ -61,6 +62,7 @@ fn render(snapshot: &Snapshot, filter: &Filter) -> Markup {
                     nav {
                         a href="#credentials" { "Credentials" }
                         a href="#workloads" { "Workloads" }
+                        @if !snapshot.copies.is_empty() { a href="#copies" { "Copies" } }
                         a href="#findings" { "Findings" }
                         a href="#health" { "Health" }
                     }
@@ -79,6 +81,7 @@ fn render(snapshot: &Snapshot, filter: &Filter) -> Markup {
                 (form(filter))
                 (tables::credentials(snapshot, filter))
                 (tables::workloads(snapshot, filter))
+                (copies::copies(snapshot, filter))
                 (tables::findings(snapshot, filter))
                 (tables::problems(snapshot))
                 (health_table(&health))

@@ -4,8 +4,10 @@
 //! Objects of the inventory in, workloads out. Each kind of object that pulls has a module of its own that tells who it
 //! is and what it pulls; [`workloads`] merges them. No I/O, no clock; images are not parsed here, and Secrets are names.
 
+mod failing;
 mod pods;
 mod rollup;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::failing::{PullFailure, Wait, classify};
 use self::rollup::roll_up;
+pub use self::waits::{Failing, FailingPull, Waits};
 use crate::cluster::{Inventory, ObjectRef};
 
 /// Identity of a workload: the label set `W`.

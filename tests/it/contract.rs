@@ -378,10 +378,8 @@ fn the_documented_metrics_are_those_that_are_exported() {
     let daemon: Vec<u8> = exposition().plain(telling().into()).expect("it encodes").flatten().collect();
     let exported = families(&String::from_utf8(daemon).expect("UTF-8"));
     assert!(families(&encoded(&telling())).keys().all(|name| exported.contains_key(name)));
-    let mut documented: BTreeMap<String, (String, BTreeSet<String>)> =
+    let documented: BTreeMap<String, (String, BTreeSet<String>)> =
         METRICS.iter().map(|(name, metric)| (name.clone(), (metric.kind.clone(), metric.labels.clone()))).collect();
-    // Its name is kept for what a later version exports.
-    documented.remove("pullsecret_workload_pull_failing").expect("it is documented");
     assert_eq!(documented, exported);
 }
 

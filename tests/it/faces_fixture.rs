@@ -8,12 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pull_patrol::cluster::{MissingPermission, Problem, Resource};
 use pull_patrol::credential::{Finding, FindingKind, Severity, TokenKind};
 use pull_patrol::outlook::{
-    CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
+    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
     WorkloadRow,
 };
 use pull_patrol::probe::RateLimit;
 use pull_patrol::verdict::{EvidenceRow, Status};
-use pull_patrol::workload::{PodRole, WorkloadKey};
+use pull_patrol::workload::{PodRole, PullFailure, WorkloadKey};
 
 /// The moment of all fixtures.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -62,6 +62,7 @@ pub(crate) fn workload(name: &str, outlook: Outlook, secret: &str, status: Statu
             by_choice: status == Status::Ignored && outlook == Outlook::Unverified,
         }],
         broken_references: Vec::new(),
+        failing: Vec::new(),
         findings: Vec::new(),
         reason: String::new(),
         fix: String::new(),
@@ -195,6 +196,7 @@ pub(crate) fn telling() -> Snapshot {
         generated_at: now(),
         credentials,
         workloads: workloads(),
+        copies: vec![Copies { token_id: "0123456789ab".into(), registry: "ghcr.io".into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: "ci".into(),
             secret_name: "nothing-in-it".into(),
@@ -243,6 +245,7 @@ fn workloads() -> Vec<WorkloadRow> {
     runner.deadline = Some(now() + TimeDelta::days(9));
     let mut blocked = workload("web", Outlook::Blocked, "expired-last-week", Status::Expired);
     blocked.reason = "the only credential for ghcr.io/acme/web is expired".into();
+    blocked.failing = vec![(PullFailure::CredentialRefused, 2), (PullFailure::NotFound, 1)];
     blocked.fix = "replace the token in Secret ci/expired-last-week".into();
     let mut broken = workload("worker", Outlook::Uncovered, "gone", Status::Unverified);
     broken.images[0].credentials.clear();
@@ -293,6 +296,7 @@ pub(crate) fn hostile() -> Snapshot {
         generated_at: now(),
         credentials: vec![evil, rejected],
         workloads: vec![workload],
+        copies: vec![Copies { token_id: HOSTILE.into(), registry: HOSTILE.into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: HOSTILE.into(),
             secret_name: "z".into(),

@@ -28,4 +28,5 @@ mod real_line;
 mod rules;
 mod scenarios;
 mod support;
+mod token_ids;
 mod truth;

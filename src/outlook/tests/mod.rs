@@ -1,6 +1,8 @@
 //! Small worlds, built through the real rooms to the left: Secrets are decoded, pods are rolled up, evidence is proven.
 
+mod copies;
 mod credentials;
+mod live;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use crate::credential::{FindingKind, Severity};
 use crate::plan::{Book, Identifier, LoginId, Moment, Registries, TokenKey};
 use crate::probe::{AccessAnswer, Denial, DenialStage, Evidence, Expiry, IssuerAnswer, LoginAnswer, TokenFacts};
 use crate::verdict::{Ledger, Rules, Status};
-use crate::workload::{needed_images, workloads};
+use crate::workload::{Waits, needed_images, workloads};
 
 const GHCR: &str = "ghcr.io";
 
@@ -174,10 +176,13 @@ impl World {
         let workloads = workloads(&self.inventory);
         let mut book = Book::new(identifier(), registries.clone());
         book.sync(&self.inventory, &needed_images(&workloads));
+        let mut waits = Waits::default();
+        waits.sync(&self.inventory);
         let inputs = Inputs {
             inventory: &self.inventory,
             book: &book,
             workloads: &workloads,
+            failing: waits.failing(),
             ledger: &self.ledger,
             config: &self.config,
             registries: &registries,

@@ -136,6 +136,7 @@ pub struct WorkloadView<'a> {
     pub deadline: Option<DateTime<Utc>>,
     pub images: Vec<ImageView<'a>>,
     pub broken_references: Vec<BrokenReferenceView<'a>>,
+    pub pull_failing: Vec<PullFailingView>,
     pub findings: &'a [Finding],
     pub reason: &'a str,
     pub fix: &'a str,
@@ -155,11 +156,25 @@ impl<'a> From<&'a WorkloadRow> for WorkloadView<'a> {
             broken_references: broken
                 .map(|(secret_name, reason)| BrokenReferenceView { secret_name, reason })
                 .collect(),
+            pull_failing: row
+                .failing
+                .iter()
+                .map(|(failure, pods)| PullFailingView { reason: failure.as_str(), pods: *pods })
+                .collect(),
             findings: &row.findings,
             reason: &row.reason,
             fix: &row.fix,
         }
     }
+}
+
+/// Pods that wait on a pull right now.
+#[derive(Debug, Serialize)]
+pub struct PullFailingView {
+    /// As the label of `pullsecret_workload_pull_failing`.
+    pub reason: &'static str,
+    /// How many.
+    pub pods: usize,
 }
 
 /// A reference to a Secret that is missing, of the wrong type or malformed.

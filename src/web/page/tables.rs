@@ -4,17 +4,17 @@ use maud::{Markup, html};
 
 use super::{moment, outlook_class, severity_class, shown, status_class};
 use crate::outlook::view::{
-    Subject, broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, why,
+    Subject, broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, waiting, why,
     workloads_by_urgency,
 };
 use crate::outlook::{CredentialRow, Snapshot, WorkloadRow};
 use crate::web::Filter;
 
 /// Rows of a table, at most.
-const MOST: usize = 500;
+pub(super) const MOST: usize = 500;
 
 /// The heading of a table and what it does not show.
-fn heading(anchor: &str, title: &str, matching: usize, of: usize, more: Option<&str>) -> Markup {
+pub(super) fn heading(anchor: &str, title: &str, matching: usize, of: usize, more: Option<&str>) -> Markup {
     html! {
         h2 id=(anchor) {
             (title) " "
@@ -71,8 +71,8 @@ pub(super) fn credentials(snapshot: &Snapshot, filter: &Filter) -> Markup {
     }
 }
 
-fn secret(namespace: &str, name: &str) -> Markup {
-    html! { div { @if !namespace.is_empty() { span.soft { (shown(namespace)) "/" } } (shown(name)) } }
+pub(super) fn secret(namespace: &str, name: &str) -> Markup {
+    html! { span { @if !namespace.is_empty() { span.soft { (shown(namespace)) "/" } } (shown(name)) } }
 }
 
 fn user(row: &CredentialRow) -> Markup {
@@ -120,9 +120,11 @@ pub(super) fn workloads(snapshot: &Snapshot, filter: &Filter) -> Markup {
                         td data-label="Images" { (images(row)) }
                         td data-label="Why" { div {
                             (shown(&row.reason))
+                            @if let Some(waiting) = waiting(row) { div { strong { (waiting) } } }
                             @for (secret, reason) in broken_references(row) { div { (shown(&broken_reference(secret, reason))) } }
                             @for finding in &row.findings {
                                 div { span.tag.(severity_class(Some(finding.severity))) { (finding.kind.as_str()) } " " (shown(&finding.message)) }
+                                (mending(&finding.fix))
                             }
                             @if !row.fix.is_empty() { (mending(&row.fix)) }
                         } }

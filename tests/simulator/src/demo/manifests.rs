@@ -60,6 +60,21 @@ impl Manifests {
     }
 }
 
+impl Manifests {
+    /// The pod that was added last waits on its pull.
+    pub(super) fn last_pod_waits(&mut self, reason: &str, message: &str) {
+        // JSON strings are YAML strings.
+        let (reason, message) = (Value::from(reason), Value::from(message));
+        let status = format!(
+            "status:\n  phase: Pending\n  containerStatuses:\n  - name: main\n    state:\n      waiting:\n        \
+             reason: {reason}\n        message: {message}\n"
+        );
+        if let Some(pod) = self.documents.last_mut() {
+            pod.push_str(&status);
+        }
+    }
+}
+
 fn pod(metadata: &str, image: &str, secrets: &[&str]) -> String {
     let list = pull_secrets("  ", secrets);
     format!(

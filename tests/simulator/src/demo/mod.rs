@@ -173,6 +173,16 @@ fn copies(world: &World, cluster: &mut Cluster) {
     manifests.deployment_pod("team-b", "web", "ghcr.io/acme/web:latest", &["ghcr-pull"]);
 }
 
+/// The message of a back-off after the registry refused the credential, as the kubelet and containerd write it.
+fn back_off(path: &str) -> String {
+    let (image, scope) = (format!("ghcr.io/{path}:latest"), path.replace('/', "%2F"));
+    format!(
+        "Back-off pulling image \"{image}\": ErrImagePull: failed to pull and unpack image \"{image}\": failed to resolve \
+         reference \"{image}\": failed to authorize: failed to fetch oauth token: unexpected status from GET request to \
+         https://ghcr.io/token?scope=repository%3A{scope}%3Apull&service=ghcr.io: 403 Forbidden"
+    )
+}
+
 /// Credentials that no longer work, or never did.
 fn dead(world: &World, cluster: &mut Cluster) {
     let revoked = world.add_token(puller(world, "dora"));
@@ -193,6 +203,7 @@ fn dead(world: &World, cluster: &mut Cluster) {
     cluster.secret("legacy/no-user", "ghcr.io", "anonymous", &["empty_username"], &document_unnamed);
     let manifests = &mut cluster.manifests;
     manifests.deployment_pod("team-c", "worker", "ghcr.io/acme/api:latest", &["ghcr-revoked"]);
+    manifests.last_pod_waits("ImagePullBackOff", &back_off("acme/api"));
     manifests.pod("legacy", "report", "ghcr.io/acme/docs:latest", &["broken"]);
     manifests.pod("legacy", "docs", "ghcr.io/acme/docs:latest", &["no-user"]);
 }
@@ -231,13 +242,15 @@ fn lifetimes(world: &World, cluster: &mut Cluster, ends_today_after: TimeDelta) 
         let token = world.add_token(TokenSpec { expires_at, ..puller(world, user) });
         cluster.secret(place, "ghcr.io", "valid", findings, &document("ghcr.io", user, token.secret()));
     };
-    add(cluster, "platform/ghcr-forever", &["no_expiry"], "judy", None);
+    // The node was refused what works from here, as behind a mirror with a login of its own.
+    add(cluster, "platform/ghcr-forever", &["live_pull_contradicts", "no_expiry"], "judy", None);
     add(cluster, "payments/ghcr-5-days", &["expires_soon"], "karl", Some(in_days(world, 5)));
     add(cluster, "payments/ghcr-1-day", &["expires_soon"], "lena", Some(in_days(world, 1)));
     let today = Some(world.now() + ends_today_after);
     add(cluster, "payments/ghcr-ends-today", &["expires_soon"], "mona", today);
     let manifests = &mut cluster.manifests;
     manifests.deployment_pod("platform", "console", "ghcr.io/acme/web:latest", &["ghcr-forever"]);
+    manifests.last_pod_waits("ImagePullBackOff", &back_off("acme/web"));
     manifests.deployment_pod("payments", "ledger", "ghcr.io/acme/api:latest", &["ghcr-5-days"]);
     manifests.deployment_pod("payments", "invoice", "ghcr.io/acme/api:latest", &["ghcr-1-day"]);
     manifests.deployment_pod("payments", "refund", "ghcr.io/acme/api:latest", &["ghcr-ends-today"]);
