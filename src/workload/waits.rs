@@ -31,50 +31,79 @@ pub struct Failing {
 /// What is waited for now, and the last known causes.
 #[derive(Debug, Default)]
 pub struct Waits {
-    /// By pod and container: the image, and why it failed last. Holds containers that wait on a pull and no others.
-    causes: HashMap<(ObjectRef, Arc<str>), (Arc<str>, PullFailure)>,
+    /// Pods that wait on a pull, and no others.
+    known: HashMap<ObjectRef, Known>,
     failing: BTreeMap<WorkloadKey, Failing>,
+}
+
+/// A pod as it was seen last.
+#[derive(Debug)]
+struct Known {
+    /// To see a change by pointer: the texts of most pods are read once.
+    pod: Arc<Pod>,
+    causes: Vec<Cause>,
+}
+
+/// Why a container waits on a pull.
+#[derive(Clone, Debug)]
+struct Cause {
+    container: Arc<str>,
+    image: Arc<str>,
+    failure: PullFailure,
 }
 
 impl Waits {
     /// Bring it in step with the inventory. Pods that are gone and containers that wait no more are forgotten.
     pub fn sync(&mut self, inventory: &Inventory) {
-        let mut causes = HashMap::new();
+        let mut before = std::mem::take(&mut self.known);
         self.failing.clear();
         for pod in inventory.pods.values().filter(|pod| !pod.waiting.is_empty()) {
-            let mut pulls: BTreeSet<(Arc<str>, PullFailure)> = BTreeSet::new();
-            for waiting in &pod.waiting {
-                let wait = classify(&waiting.reason, &waiting.message);
-                let Some(image) = image_of(pod, waiting).filter(|_| wait != Wait::Elsewhere) else { continue };
-                let at = (pod.at.clone(), Arc::clone(&waiting.container));
-                let remembered = self.causes.get(&at).filter(|(known, _)| *known == image).map(|(_, failure)| *failure);
-                let failure = match wait {
-                    Wait::Pull(failure) => failure,
-                    Wait::BackOff | Wait::Elsewhere => remembered.unwrap_or(PullFailure::Other),
-                };
-                causes.insert(at, (Arc::clone(&image), failure));
-                pulls.insert((image, failure));
-            }
-            if pulls.is_empty() {
+            let causes = match before.remove(&pod.at) {
+                Some(known) if Arc::ptr_eq(&known.pod, pod) => known.causes,
+                known => causes(pod, known.map(|known| known.causes).as_deref().unwrap_or_default()),
+            };
+            if causes.is_empty() {
                 continue;
             }
             let failing = self.failing.entry(pods::key(pod)).or_default();
-            let reasons: BTreeSet<PullFailure> = pulls.iter().map(|(_, failure)| *failure).collect();
+            let reasons: BTreeSet<PullFailure> = causes.iter().map(|cause| cause.failure).collect();
             for reason in reasons {
                 *failing.pods.entry(reason).or_default() += 1;
             }
+            let pulls: BTreeSet<(&Arc<str>, PullFailure)> =
+                causes.iter().map(|cause| (&cause.image, cause.failure)).collect();
             for (image, failure) in pulls {
-                let pull = FailingPull { image, secrets: pod.pull_secrets.clone(), failure };
+                let pull = FailingPull { image: Arc::clone(image), secrets: pod.pull_secrets.clone(), failure };
                 *failing.pulls.entry(pull).or_default() += 1;
             }
+            self.known.insert(pod.at.clone(), Known { pod: Arc::clone(pod), causes });
         }
-        self.causes = causes;
     }
 
     /// By workload, what fails now; workloads where nothing does are absent.
     pub fn failing(&self) -> &BTreeMap<WorkloadKey, Failing> {
         &self.failing
     }
+}
+
+/// Why the containers of a pod wait on a pull; `before` is what was known of them.
+fn causes(pod: &Pod, before: &[Cause]) -> Vec<Cause> {
+    let cause = |waiting: &Waiting| {
+        let wait = classify(&waiting.reason, &waiting.message);
+        if wait == Wait::Elsewhere {
+            return None;
+        }
+        let (container, image) = (Arc::clone(&waiting.container), image_of(pod, waiting)?);
+        let same = |known: &&Cause| known.container == container && known.image == image;
+        let failure = match wait {
+            Wait::Pull(failure) => failure,
+            Wait::BackOff | Wait::Elsewhere => {
+                before.iter().find(same).map_or(PullFailure::Other, |known| known.failure)
+            }
+        };
+        Some(Cause { container, image, failure })
+    };
+    pod.waiting.iter().filter_map(cause).collect()
 }
 
 /// The image that a container waits for: its own, or that of a volume that the message names instead.
@@ -184,7 +213,7 @@ mod tests {
             let mut waits = Waits::default();
             sync(&mut waits, vec![pod("web-0", IMAGE, refused())]);
             assert!(sync(&mut waits, between).is_empty());
-            assert!(waits.causes.is_empty(), "nothing is kept of pods that are gone");
+            assert!(waits.known.is_empty(), "nothing is kept of pods that are gone");
             assert_eq!(sync(&mut waits, vec![pod("web-0", IMAGE, bare())]), [(PullFailure::Other, 1)]);
         }
     }

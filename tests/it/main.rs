@@ -25,6 +25,7 @@ mod probe_secrets;
 mod probe_support;
 mod real;
 mod real_line;
+mod real_waits;
 mod rules;
 mod scenarios;
 mod support;
