@@ -66,7 +66,7 @@ impl Page<'_> {
             who = format!("{who} ({})", image.pod_role);
         }
         let containers = image.containers.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>();
-        let containers = if containers.is_empty() { String::new() } else { format!(", {}", containers.join(", ")) };
+        let containers = if containers.is_empty() { String::new() } else { format!(": {}", containers.join(", ")) };
         let mut head = format!("{}: {}", image.outlook.as_str(), image.image);
         if let Some(deadline) = image.deadline {
             let distance = relative(deadline, explanation.generated_at);
@@ -166,7 +166,11 @@ impl Page<'_> {
             );
             let severity = row.status.severity(row.workloads > 0);
             self.paragraph(0, &head, severity.map_or(Tint::None, |severity| Tint::Severity(Some(severity))))?;
-            self.paragraph(INDENT, &why(row), Tint::None)?;
+            let why = why(row);
+            // A status is often explained by a finding, which stands below with its severity.
+            if row.findings.iter().all(|finding| finding.message != why) {
+                self.paragraph(INDENT, &why, Tint::None)?;
+            }
             for finding in &row.findings {
                 let line = format!("{} {}: {}", finding.severity.as_str(), finding.kind.as_str(), finding.message);
                 self.paragraph(INDENT, &line, Tint::Severity(Some(finding.severity)))?;

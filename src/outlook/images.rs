@@ -45,7 +45,9 @@ impl<'a> Images<'a> {
         }
         let name = parse_image(written);
         let (host, by_node) = match &name {
-            Ok(name) => (self.host(name.host()), self.node_credentials.iter().any(|glob| covers(glob, &name.repository))),
+            Ok(name) => {
+                (self.host(name.host()), self.node_credentials.iter().any(|glob| covers(glob, &name.repository)))
+            }
             Err(_) => (None, false),
         };
         let id = ImageId(self.all.len());

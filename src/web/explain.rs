@@ -23,7 +23,9 @@ pub struct Explainer(Arc<dyn Fn(Option<String>, Target) -> BoxFuture<'static, Ex
 
 impl Explainer {
     /// From a function.
-    pub fn new(explain: impl Fn(Option<String>, Target) -> BoxFuture<'static, Explained> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        explain: impl Fn(Option<String>, Target) -> BoxFuture<'static, Explained> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(explain))
     }
 }
@@ -64,7 +66,9 @@ impl Question {
         let Query { namespace, target, image, service_account } = query.0;
         let set = |value: &str| (!value.trim().is_empty()).then(|| value.trim().to_owned());
         let target = match (set(&target), set(&image), set(&service_account)) {
-            (Some(target), image, None) => Target::parse(&target, image.as_deref()).map_err(|error| error.to_string())?,
+            (Some(target), image, None) => {
+                Target::parse(&target, image.as_deref()).map_err(|error| error.to_string())?
+            }
             (None, Some(image), None) => Target::Image(image),
             (None, Some(image), Some(name)) => Target::ServiceAccount { name, image },
             (Some(_), _, Some(_)) => return Err("target and service_account exclude each other".to_owned()),
@@ -123,7 +127,9 @@ mod tests {
         for (query, expected) in rows {
             assert_eq!(target(query).as_deref(), Ok(expected), "{query}");
         }
-        for query in ["", "namespace=n", "service_account=x", "target=x", "imge=a", "image=a&image=b", "target=po/x&image=a"] {
+        for query in
+            ["", "namespace=n", "service_account=x", "target=x", "imge=a", "image=a&image=b", "target=po/x&image=a"]
+        {
             assert!(target(query).is_err(), "{query}");
         }
     }

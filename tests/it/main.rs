@@ -2,8 +2,10 @@
 
 mod conformance;
 mod conformance_check;
+mod conformance_explain;
 mod credential_props;
 mod dashboard;
+mod explain;
 mod faces_cli;
 mod faces_fixture;
 mod faces_metrics;

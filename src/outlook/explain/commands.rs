@@ -21,6 +21,8 @@ pub(super) struct Patient<'a> {
     /// The `ServiceAccount` of the pods, where it is known.
     pub(super) service_account: Option<&'a str>,
     pub(super) broken: &'a Broken,
+    /// A name for a new Secret that none in the namespace has, so that nothing is written over.
+    pub(super) free_name: &'a str,
 }
 
 impl Patient<'_> {
@@ -58,7 +60,8 @@ impl Patient<'_> {
     }
 
     fn renew(&self, failing: &Failing) -> Vec<String> {
-        let user = if failing.username.is_empty() || &*failing.username == "redacted" { "USER" } else { &failing.username };
+        let user =
+            if failing.username.is_empty() || &*failing.username == "redacted" { "USER" } else { &failing.username };
         let note = match failing.status {
             Status::Unsupported => "# NEW_TOKEN: a classic personal access token with the scope read:packages",
             Status::InsufficientScope => {
@@ -90,8 +93,8 @@ impl Patient<'_> {
         if let Some(secret) = self.broken("not_found").first() {
             return vec![token_note(), create(namespace, secret, registry, "USER", false)];
         }
-        let mut commands = vec![token_note(), create(namespace, "registry-pull", registry, "USER", false)];
-        commands.extend(self.name("registry-pull"));
+        let mut commands = vec![token_note(), create(namespace, self.free_name, registry, "USER", false)];
+        commands.extend(self.name(self.free_name));
         commands
     }
 
@@ -115,7 +118,11 @@ impl Patient<'_> {
             ];
         }
         match kind.as_str() {
-            "deployment" | "statefulset" | "daemonset" | "replicaset" | "replicationcontroller"
+            "deployment"
+            | "statefulset"
+            | "daemonset"
+            | "replicaset"
+            | "replicationcontroller"
             | "autoscalingrunnerset" => vec![patch(&kind, &name, json!({ "spec": template }))],
             "cronjob" => vec![patch(&kind, &name, json!({ "spec": { "jobTemplate": { "spec": template } } }))],
             "pod" => vec![

@@ -83,6 +83,20 @@ impl Teller<'_, '_> {
         own.next().map(|pod| pod.service_account.clone())
     }
 
+    fn free_name(&self, namespace: &Arc<str>) -> String {
+        let taken = |name: &String| {
+            let at = ObjectRef::new(Arc::clone(namespace), name.as_str());
+            self.inputs.inventory.secrets.contains_key(&at)
+        };
+        let mut name = "registry-pull".to_owned();
+        let mut number = 2;
+        while taken(&name) {
+            name = format!("registry-pull-{number}");
+            number += 1;
+        }
+        name
+    }
+
     fn image(
         &self,
         workload: &Workload,
@@ -95,14 +109,22 @@ impl Teller<'_, '_> {
         let credentials = self.credentials(pull, image);
         let later = self.context.later_credential_only(pull, image).map(|(_, finding)| finding);
         let (outlook, deadline, cause) = self.context.image(&key.namespace, pull, image);
-        let patient = Patient { target: self.target, key, pull: pull.pull, service_account, broken };
+        let patient = Patient {
+            target: self.target,
+            key,
+            pull: pull.pull,
+            service_account,
+            broken,
+            free_name: &self.free_name(&key.namespace),
+        };
         let (mut reason, fix) = match &cause {
             Some(cause) => (words::explain(key, pull.pull, cause).0, patient.commands(cause)),
-            None => (self.how_it_pulls(pull, image, &credentials), Vec::new()),
+            None => (how_it_pulls(pull, image, &credentials), Vec::new()),
         };
         // A pull that is not proven to work is no less so for a name that leads nowhere.
         if outlook != Outlook::Ok && !matches!(cause, Some(Cause::Malformed(_))) {
-            for (why, words) in [("not_found", "does not exist"), ("wrong_type", "is no pull Secret, so it is skipped")] {
+            for (why, words) in [("not_found", "does not exist"), ("wrong_type", "is no pull Secret, so it is skipped")]
+            {
                 for name in patient.broken(why) {
                     reason = format!("{reason}; the Secret {name} that it names {words}");
                 }
@@ -124,17 +146,6 @@ impl Teller<'_, '_> {
             credentials,
             findings: later.into_iter().collect(),
             by_choice: outlook == Outlook::Unverified && image.host.is_none(),
-        }
-    }
-
-    /// Why an image pulls.
-    fn how_it_pulls(&self, pull: &Resolved<'_>, image: &Image, credentials: &[ExplainedCredential]) -> String {
-        match credentials.iter().find(|one| one.access == "granted") {
-            Some(one) => format!("{}: credential {} ({}) pulls it", pull.pull.image, one.order, one.secret_name),
-            None if image.by_node => {
-                format!("{}: nodes can pull it by other means, as the config says (scope.nodeCredentials)", pull.pull.image)
-            }
-            None => format!("{}: no credential matches, and anyone may pull it", pull.pull.image),
         }
     }
 
@@ -198,12 +209,8 @@ impl Teller<'_, '_> {
         let entry = self.entries.get(one.entry);
         let judged = &self.judged[one.entry];
         let asked = judged.login.is_some_and(|login| login.view.last_probe_at.is_some());
-        let mut parts = vec![words::status_reason(
-            judged.status,
-            judged.expires_at,
-            &words::list(judged.denied.iter()),
-            asked,
-        )];
+        let mut parts =
+            vec![words::status_reason(judged.status, judged.expires_at, &words::list(judged.denied.iter()), asked)];
         match (judged.status, attempt) {
             (_, Attempt::Works(Some(until))) => {
                 parts.push(format!("pulls {repository} until {}", until.format("%Y-%m-%d %H:%M UTC")));
@@ -220,10 +227,23 @@ impl Teller<'_, '_> {
         let key = &entry.entry.key;
         let twins = entry.record.credentials.iter().filter(|other| other.key.is_some() && other.key == *key).count();
         if twins > 1 {
-            parts.push(format!("{twins} entries of this Secret come to one key: the kubelet tries them in random order"));
+            parts.push(format!(
+                "{twins} entries of this Secret come to one key: the kubelet tries them in random order"
+            ));
         }
         parts.retain(|part| !part.is_empty());
         parts.join("; ")
+    }
+}
+
+/// Why an image pulls.
+fn how_it_pulls(pull: &Resolved<'_>, image: &Image, credentials: &[ExplainedCredential]) -> String {
+    match credentials.iter().find(|one| one.access == "granted") {
+        Some(one) => format!("{}: credential {} ({}) pulls it", pull.pull.image, one.order, one.secret_name),
+        None if image.by_node => {
+            format!("{}: nodes can pull it by other means, as the config says (scope.nodeCredentials)", pull.pull.image)
+        }
+        None => format!("{}: no credential matches, and anyone may pull it", pull.pull.image),
     }
 }
 

@@ -216,7 +216,8 @@ pub(super) fn find(inputs: &Inputs<'_>, namespace: Option<&str>, target: &Target
             }
         }
         Target::Secret(name) => {
-            let names = |workload: &Workload| workload.pulls.iter().any(|pull| pull.secrets.iter().any(|s| **s == **name));
+            let names =
+                |workload: &Workload| workload.pulls.iter().any(|pull| pull.secrets.iter().any(|s| **s == **name));
             for (key, workload) in inputs.workloads.iter().filter(|(_, workload)| names(workload)) {
                 take(key.clone(), workload.clone());
             }
@@ -283,7 +284,7 @@ fn not_found(inputs: &Inputs<'_>, namespace: Option<&str>, target: &Target) -> E
     let wanted = target.to_string();
     let mut ranked: Vec<(usize, String)> = names.into_iter().map(|name| (distance(&wanted, &name), name)).collect();
     ranked.sort();
-    let meant = ranked.first().is_some_and(|(distance, _)| *distance <= wanted.len() / 4);
+    let meant = ranked.first().is_some_and(|(distance, _)| *distance <= (wanted.len() / 4).max(2));
     let nearest = ranked.into_iter().take(TOLD).map(|(_, name)| name).collect();
     ExplainError::NotFound { target: wanted, namespace: namespace.map(str::to_owned), nearest, meant }
 }

@@ -272,7 +272,10 @@ pub(in crate::outlook) fn seconds<S: Serializer>(at: &DateTime<Utc>, serializer:
 }
 
 #[expect(clippy::ref_option, reason = "the signature that serde demands")]
-pub(in crate::outlook) fn maybe_seconds<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::outlook) fn maybe_seconds<S: Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => seconds(at, serializer),
         None => serializer.serialize_none(),
