@@ -81,6 +81,12 @@ pub enum Command {
                             (usage, unreadable input, no cluster); 3 nothing wrong found, but something could not be \
                             verified.")]
     Check(CheckArgs),
+    /// For one workload or image: the credentials that the kubelet would try, what each answers, and what to do
+    #[command(after_help = "TARGET is KIND/NAME of a workload (pod/NAME, deployment/NAME, autoscalingrunnerset/NAME, \
+                            ...), serviceaccount/NAME with --image IMAGE, image/IMAGE, or secret/NAME (what depends on \
+                            it). Kinds can be written as kubectl takes them: po, deploy, sts, ds, rs, cj, sa.\n\n\
+                            Exit codes are those of `check`; a target that is not there is 2.")]
+    Explain(ExplainArgs),
     /// Print the shipped Prometheus alert rules
     Rules,
     /// Print the shipped Grafana dashboard
@@ -123,6 +129,20 @@ pub struct CheckArgs {
     /// When to colour the table
     #[arg(long, env = "PULL_PATROL_COLOR", default_value = "auto")]
     pub color: Colour,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// What to explain: KIND/NAME
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Image that a pod of the ServiceAccount would pull
+    #[arg(long, env = "PULL_PATROL_IMAGE", value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Where objects come from, and how the answer looks
+    #[command(flatten)]
+    pub input: CheckArgs,
 }
 
 /// Form of a report.

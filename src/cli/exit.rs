@@ -1,6 +1,7 @@
-//! The exit code of `check`.
+//! The exit codes of `check` and `explain`.
 
 use crate::credential::Severity;
+use crate::outlook::explain::{Answer, Explanation};
 use crate::outlook::view::worst_severity;
 use crate::outlook::{Outlook, Snapshot};
 use crate::verdict::Status;
@@ -37,6 +38,33 @@ impl Exit {
         } else if worst_severity(snapshot) >= Some(Severity::Warning) {
             Self::Problem
         } else if not_seen(snapshot) || (!offline && not_proven(snapshot)) {
+            Self::Unverified
+        } else {
+            Self::Fine
+        }
+    }
+}
+
+impl Exit {
+    /// What an explanation comes to; `unparsable` tells that some input could not be parsed.
+    pub fn of_explanation(explanation: &Explanation, unparsable: bool, offline: bool) -> Self {
+        let outlooks: Vec<(Outlook, bool)> = match &explanation.answer {
+            Answer::Pulls { images, .. } => images.iter().map(|image| (image.outlook, image.by_choice)).collect(),
+            Answer::Secret { dependents, .. } => dependents.iter().map(|one| (one.outlook, false)).collect(),
+        };
+        let unproven = |(outlook, by_choice): &(Outlook, bool)| *outlook == Outlook::Unverified && !by_choice;
+        let row_unproven = match &explanation.answer {
+            Answer::Pulls { .. } => false,
+            Answer::Secret { credentials, .. } => credentials.iter().any(|row| row.status == Status::Unverified),
+        };
+        if unparsable {
+            Self::CouldNotRun
+        } else if explanation.severity() >= Some(Severity::Warning) {
+            Self::Problem
+        } else if !explanation.complete
+            || outlooks.iter().any(|(outlook, _)| *outlook == Outlook::Unknown)
+            || (!offline && (row_unproven || outlooks.iter().any(unproven)))
+        {
             Self::Unverified
         } else {
             Self::Fine

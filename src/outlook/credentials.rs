@@ -121,11 +121,11 @@ impl Interner {
 pub(super) struct JudgedEntry<'l> {
     pub(super) status: Status,
     /// The login that the status is from: the worst, where a key with a glob stands for several.
-    login: Option<&'l LoginFacts>,
+    pub(super) login: Option<&'l LoginFacts>,
     /// What all its logins have to say.
     findings: Vec<&'l Finding>,
     /// Repositories that workloads need and that are proven denied.
-    denied: BTreeSet<String>,
+    pub(super) denied: BTreeSet<String>,
     /// A pull proved that it can pull what an anonymous pull cannot.
     pull_proven: bool,
     /// Expiry of its token as told by the issuer or by itself.

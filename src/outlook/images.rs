@@ -45,7 +45,9 @@ impl<'a> Images<'a> {
         }
         let name = parse_image(written);
         let (host, by_node) = match &name {
-            Ok(name) => (self.host(name.host()), is_covered(self.node_credentials, &name.repository)),
+            Ok(name) => {
+                (self.host(name.host()), self.node_credentials.iter().any(|glob| covers(glob, &name.repository)))
+            }
             Err(_) => (None, false),
         };
         let id = ImageId(self.all.len());
@@ -66,9 +68,7 @@ impl<'a> Images<'a> {
 
 /// Whether a glob of `scope.nodeCredentials` covers a repository, by the kubelet's rules for `matchImages` (globs per host
 /// label, the path as a prefix). A `*` at the end of the path, which people write, means the prefix before it.
-fn is_covered(globs: &[String], repository: &str) -> bool {
-    globs.iter().any(|glob| {
-        let glob = if glob.contains('/') { glob.trim_end_matches('*') } else { glob };
-        urls_match(glob, repository).unwrap_or(false)
-    })
+pub(super) fn covers(glob: &str, repository: &str) -> bool {
+    let glob = if glob.contains('/') { glob.trim_end_matches('*') } else { glob };
+    urls_match(glob, repository).unwrap_or(false)
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod credentials;
+pub mod explain;
 mod findings;
 mod images;
 mod live;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{CredentialRow, Outlook};
 use crate::verdict::Status;
 use crate::workload::{Pull, SecretSource, WorkloadKey};
@@ -163,7 +165,7 @@ fn mend(status: Status, at: &Place<'_>, denied: &[&str]) -> String {
 }
 
 /// The command that writes a Secret with one credential.
-fn create(namespace: &str, secret: &str, registry: &str, username: &str, replace: bool) -> String {
+pub(super) fn create(namespace: &str, secret: &str, registry: &str, username: &str, replace: bool) -> String {
     let (namespace, secret) = (quoted(namespace), quoted(secret));
     let create = format!(
         "kubectl -n {namespace} create secret docker-registry {secret} --docker-server={} --docker-username={} \
@@ -188,7 +190,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-fn edit(key: &WorkloadKey) -> String {
+pub(super) fn edit(key: &WorkloadKey) -> String {
     format!("kubectl -n {} edit {} {}", quoted(&key.namespace), quoted(&key.kind.to_lowercase()), quoted(&key.name))
 }
 
@@ -211,13 +213,13 @@ fn cover(key: &WorkloadKey, source: SecretSource, secret: Option<&str>, registry
     format!("{made}; {named}")
 }
 
-fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
+pub(super) fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
     let items: Vec<T> = items.collect();
     items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 /// The registry of an image or a repository, for a command.
-fn registry_of(image: &str) -> &str {
+pub(super) fn registry_of(image: &str) -> &str {
     match image.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => "docker.io",
@@ -233,28 +235,30 @@ fn registry_and_path(image: &str) -> &str {
     }
 }
 
+/// What a status means, in one line; empty for one that works. `denied` are the repositories that are proven denied.
+pub(super) fn status_reason(status: Status, expires_at: Option<DateTime<Utc>>, denied: &str, asked: bool) -> String {
+    match status {
+        Status::Malformed => "the kubelet cannot decode the Secret, and fails every pod that names it".to_owned(),
+        Status::Anonymous => "user name or password is empty, so the runtime pulls without it".to_owned(),
+        Status::Ignored => "its registry is not on the list, so it was not asked".to_owned(),
+        Status::Expired => match expires_at {
+            Some(at) => format!("the registry refuses it; it expired on {}", at.format("%Y-%m-%d %H:%M UTC")),
+            None => "the registry refuses it, and it has expired".to_owned(),
+        },
+        Status::Rejected => "the registry refuses it: revoked, wrong, or expired without a known date".to_owned(),
+        Status::Unsupported => "the registry does not take this kind of token for pulling".to_owned(),
+        Status::InsufficientScope => "the login works, but the token lacks the scope read:packages".to_owned(),
+        Status::Forbidden => format!("the login works, but it may not pull {denied}"),
+        Status::Valid => String::new(),
+        Status::Unverified if asked => "asked, but no answer so far proved anything".to_owned(),
+        Status::Unverified => "not asked yet".to_owned(),
+    }
+}
+
 impl CredentialRow {
     /// Why the credential has its status, in one line; empty for one that works.
     pub fn reason(&self) -> String {
-        let needs = || list(self.denied.iter());
-        match self.status {
-            Status::Malformed => "the kubelet cannot decode the Secret, and fails every pod that names it".to_owned(),
-            Status::Anonymous => "user name or password is empty, so the runtime pulls without it".to_owned(),
-            Status::Ignored => "its registry is not on the list, so it was not asked".to_owned(),
-            Status::Expired => match self.expires_at {
-                Some(at) => format!("the registry refuses it; it expired on {}", at.format("%Y-%m-%d %H:%M UTC")),
-                None => "the registry refuses it, and it has expired".to_owned(),
-            },
-            Status::Rejected => "the registry refuses it: revoked, wrong, or expired without a known date".to_owned(),
-            Status::Unsupported => "the registry does not take this kind of token for pulling".to_owned(),
-            Status::InsufficientScope => "the login works, but the token lacks the scope read:packages".to_owned(),
-            Status::Forbidden => format!("the login works, but it may not pull {}", needs()),
-            Status::Valid => String::new(),
-            Status::Unverified => match self.last_probe_at {
-                None => "not asked yet".to_owned(),
-                Some(_) => "asked, but no answer so far proved anything".to_owned(),
-            },
-        }
+        status_reason(self.status, self.expires_at, &list(self.denied.iter()), self.last_probe_at.is_some())
     }
 
     /// What to do about the status, in one line; empty where there is nothing to do.

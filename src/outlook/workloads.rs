@@ -23,12 +23,12 @@ use crate::workload::{Pull, Workload};
 
 /// One pull with the credentials that the kubelet would try.
 #[derive(Debug)]
-struct Resolved<'a> {
-    pull: &'a Pull,
-    image: ImageId,
-    matched: Vec<Presented>,
+pub(super) struct Resolved<'a> {
+    pub(super) pull: &'a Pull,
+    pub(super) image: ImageId,
+    pub(super) matched: Vec<Presented>,
     /// The first Secret of the list that fails every lookup.
-    malformed: Option<Arc<str>>,
+    pub(super) malformed: Option<Arc<str>>,
     /// A Secret of the list that we do not see, which proves nothing.
     unseen: Option<Arc<str>>,
     /// A Secret of the list whose credentials are too many to be looked at, which proves nothing either.
@@ -37,18 +37,18 @@ struct Resolved<'a> {
 
 /// A credential that the kubelet would try, and the login that it stands for at the registry of the image.
 #[derive(Clone, Copy, Debug)]
-struct Presented {
-    entry: EntryId,
+pub(super) struct Presented {
+    pub(super) entry: EntryId,
     login: Option<LoginId>,
 }
 
 /// Broken references: name of the Secret, and the reason.
-type Broken = BTreeSet<(Arc<str>, &'static str)>;
+pub(super) type Broken = BTreeSet<(Arc<str>, &'static str)>;
 
 /// All pulls of all workloads, with the credentials that they would present.
 #[derive(Debug)]
 pub(super) struct Pulls<'a> {
-    workloads: Vec<(&'a Workload, Vec<Resolved<'a>>, Broken)>,
+    pub(super) workloads: Vec<(&'a Workload, Vec<Resolved<'a>>, Broken)>,
     needed: Vec<BTreeSet<ImageId>>,
     presented: HashMap<usize, usize>,
 }
@@ -134,7 +134,7 @@ impl<'a> Ring<'a> {
 
 /// How the pull of one image with one credential would go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
+pub(super) enum Attempt {
     /// It works, until then as far as is known.
     Works(Option<DateTime<Utc>>),
     Fails,
@@ -154,7 +154,7 @@ pub(super) struct Workloads {
 /// By namespace and image: the name of a Secret.
 type Covering = HashMap<(Arc<str>, ImageId), Option<Arc<str>>>;
 
-struct Context<'c, 'a> {
+pub(super) struct Context<'c, 'a> {
     inputs: &'c Inputs<'a>,
     entries: &'c Entries<'a>,
     images: &'c Images<'c>,
@@ -162,6 +162,8 @@ struct Context<'c, 'a> {
     logins: &'c Logins,
     /// By namespace and image: a Secret there that would cover it.
     covering: RefCell<Covering>,
+    /// A Secret whose credentials are taken for refused: what if it died?
+    pub(super) dead: Option<&'c ObjectRef>,
 }
 
 /// The rows, in the order of their keys.
@@ -173,7 +175,7 @@ pub(super) fn rows<'a>(
     judged: &[JudgedEntry<'_>],
     logins: &Logins,
 ) -> Workloads {
-    let context = Context { inputs, entries, images, judged, logins, covering: RefCell::default() };
+    let context = Context::new(inputs, entries, images, judged, logins);
     let mut all = Workloads::default();
     for (workload, resolved, broken) in &pulls.workloads {
         let row = context.row(workload, resolved, broken, &mut all);
@@ -182,7 +184,17 @@ pub(super) fn rows<'a>(
     all
 }
 
-impl<'a> Context<'_, 'a> {
+impl<'c, 'a> Context<'c, 'a> {
+    pub(super) fn new(
+        inputs: &'c Inputs<'a>,
+        entries: &'c Entries<'a>,
+        images: &'c Images<'c>,
+        judged: &'c [JudgedEntry<'c>],
+        logins: &'c Logins,
+    ) -> Self {
+        Self { inputs, entries, images, judged, logins, covering: RefCell::default(), dead: None }
+    }
+
     fn row(&self, workload: &'a Workload, pulls: &[Resolved<'a>], broken: &Broken, all: &mut Workloads) -> WorkloadRow {
         let mut deadline: Option<DateTime<Utc>> = None;
         let mut findings = Vec::new();
@@ -249,7 +261,7 @@ impl<'a> Context<'_, 'a> {
     }
 
     /// Outlook of one image, until when it works, and what is in the way.
-    fn image(
+    pub(super) fn image(
         &self,
         namespace: &Arc<str>,
         pull: &Resolved<'a>,
@@ -314,10 +326,13 @@ impl<'a> Context<'_, 'a> {
         (Outlook::Blocked, None, Some(Cause::AllFail(failing.collect())))
     }
 
-    fn attempt(&self, presented: Presented, image: &Image, name: &ImageName) -> Attempt {
+    pub(super) fn attempt(&self, presented: Presented, image: &Image, name: &ImageName) -> Attempt {
         let id = presented.entry;
         if self.entries.get(id).entry.anonymous {
             return self.anonymous(image, name);
+        }
+        if self.dead.is_some_and(|dead| self.entries.get(id).at == dead) {
+            return Attempt::Fails;
         }
         let (Some(host), Some(login)) = (&image.host, presented.login) else { return Attempt::Unknown };
         let Some(view) = self.logins.get(login).map(|facts| &facts.view) else { return Attempt::Unknown };
@@ -338,7 +353,7 @@ impl<'a> Context<'_, 'a> {
         }
     }
 
-    fn anonymous(&self, image: &Image, name: &ImageName) -> Attempt {
+    pub(super) fn anonymous(&self, image: &Image, name: &ImageName) -> Attempt {
         let Some(host) = &image.host else { return Attempt::Unknown };
         match self.inputs.ledger.access(None, host, name.path()).granted {
             Some(true) => Attempt::Works(None),
@@ -348,7 +363,7 @@ impl<'a> Context<'_, 'a> {
     }
 
     /// A credential that fails first, where the image is pulled only because a later one works.
-    fn later_credential_only(&self, pull: &Resolved<'a>, image: &Image) -> Option<(EntryId, Finding)> {
+    pub(super) fn later_credential_only(&self, pull: &Resolved<'a>, image: &Image) -> Option<(EntryId, Finding)> {
         let name = image.name.as_ref().ok().filter(|_| pull.malformed.is_none())?;
         let first = *pull.matched.first()?;
         if self.attempt(first, image, name) != Attempt::Fails {

@@ -5,6 +5,7 @@
 
 mod clock;
 mod exchange;
+mod explain;
 mod once;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,13 @@ mod watch;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::clock::Clock;
 use self::exchange::{Answer, Finished};
+pub use self::explain::Question;
 pub use self::once::Progress;
 use crate::cluster::SharedInventory;
 use crate::config::Config;
@@ -68,6 +71,8 @@ pub struct Patrol {
     hosts: Vec<Arc<str>>,
     /// For each question to an issuer one of the logins whose password it is about.
     tokens: HashMap<TokenKey, LoginId>,
+    /// What faces want explained while the patrol goes on.
+    questions: Option<mpsc::Receiver<Question>>,
 }
 
 impl Patrol {
@@ -84,6 +89,7 @@ impl Patrol {
             workloads: BTreeMap::new(),
             waits: Waits::default(),
             tokens: HashMap::new(),
+            questions: None,
             config,
             registries,
             inventory,
@@ -184,22 +190,24 @@ impl Patrol {
     /// One consistent picture of everything.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.wall();
+        self.with_inputs(|inputs| outlook::build(inputs, now))
+    }
+
+    /// Look at everything that is known.
+    fn with_inputs<T>(&self, look: impl FnOnce(&outlook::Inputs<'_>) -> T) -> T {
         let lag = self.schedule.lag(self.clock.moment());
         self.inventory.read(|inventory| {
-            outlook::build(
-                &outlook::Inputs {
-                    config: &self.config,
-                    registries: &self.registries,
-                    inventory,
-                    book: &self.book,
-                    workloads: &self.workloads,
-                    failing: self.waits.failing(),
-                    ledger: &self.ledger,
-                    hosts: &self.hosts,
-                    schedule_lag: lag,
-                },
-                now,
-            )
+            look(&outlook::Inputs {
+                config: &self.config,
+                registries: &self.registries,
+                inventory,
+                book: &self.book,
+                workloads: &self.workloads,
+                failing: self.waits.failing(),
+                ledger: &self.ledger,
+                hosts: &self.hosts,
+                schedule_lag: lag,
+            })
         })
     }
 

@@ -29,7 +29,13 @@ impl Patrol {
     ///
     /// # Errors
     /// [`ExchangeLost`] when an exchange panicked.
-    pub async fn run_once(mut self, mut on_progress: impl FnMut(Progress)) -> Result<Snapshot, ExchangeLost> {
+    pub async fn run_once(mut self, on_progress: impl FnMut(Progress)) -> Result<Snapshot, ExchangeLost> {
+        self.settle(on_progress).await?;
+        Ok(self.snapshot())
+    }
+
+    /// The round itself.
+    pub(super) async fn settle(&mut self, mut on_progress: impl FnMut(Progress)) -> Result<(), ExchangeLost> {
         let mut tasks = JoinSet::new();
         let mut tries: HashMap<Ask, u32> = HashMap::new();
         let mut settled: HashSet<Ask> = HashSet::new();
@@ -77,7 +83,7 @@ impl Patrol {
                 () = async { match due { Some(due) => sleep_until(due).await, None => std::future::pending().await } } => {}
             }
         }
-        Ok(self.snapshot())
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::explain::next_question;
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
 
@@ -57,6 +58,7 @@ impl Patrol {
                     self.record(&finished.map_err(ExchangeLost)?);
                     stale = true;
                 }
+                Some(question) = next_question(&mut self.questions) => self.answer(question),
                 () = sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
                 () = sleep_until(publish_at) => {
                     (published, gap) = self.publish(&snapshots);

@@ -22,12 +22,7 @@ const LONGEST_SPACING: Duration = Duration::from_secs(2);
 const LONGER_THAN_A_RUN: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, SetupError> {
-    let Setup { mut config, registries } = setup::prepare(common, "warn")?;
-    config.probe.confirmation_spacing = config.probe.confirmation_spacing.min(LONGEST_SPACING);
-    // One round: what is settled does not come round again, however short the daemon's intervals are.
-    config.probe.interval = config.probe.interval.max(LONGER_THAN_A_RUN);
-    config.issuer.interval = config.issuer.interval.max(LONGER_THAN_A_RUN);
-    config.probe.rejected_interval = config.probe.rejected_interval.max(LONGER_THAN_A_RUN);
+    let Setup { config, registries } = one_round(common)?;
     let namespaces: Vec<String> = args.namespace.iter().cloned().collect();
     let scope = Scope::new(&config.scope, &namespaces).map_err(SetupError::Scope)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
@@ -51,8 +46,20 @@ pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, Set
     })
 }
 
+/// What a command that asks one round does first.
+pub(super) fn one_round(common: &Common) -> Result<Setup, SetupError> {
+    let mut setup = setup::prepare(common, "warn")?;
+    let (probe, issuer) = (&mut setup.config.probe, &mut setup.config.issuer);
+    probe.confirmation_spacing = probe.confirmation_spacing.min(LONGEST_SPACING);
+    // What is settled does not come round again, however short the daemon's intervals are.
+    probe.interval = probe.interval.max(LONGER_THAN_A_RUN);
+    issuer.interval = issuer.interval.max(LONGER_THAN_A_RUN);
+    probe.rejected_interval = probe.rejected_interval.max(LONGER_THAN_A_RUN);
+    Ok(setup)
+}
+
 /// The objects, from the paths or the cluster.
-async fn read(common: &Common, args: &CheckArgs, scope: &Scope) -> Result<Inventory, SetupError> {
+pub(super) async fn read(common: &Common, args: &CheckArgs, scope: &Scope) -> Result<Inventory, SetupError> {
     if args.paths.is_empty() {
         let client = cluster::client(common.kubeconfig.as_deref(), common.context.as_deref())
             .await
@@ -85,17 +92,23 @@ fn no_pull_secret(inventory: &Inventory) -> Option<&'static str> {
 
 /// The report, to standard output.
 fn write(args: &CheckArgs, snapshot: &Snapshot) -> Result<(), SetupError> {
+    to_stdout(args, |look, out| match args.output {
+        OutputFormat::Json => document::write_json(snapshot, out),
+        OutputFormat::Yaml => document::write_yaml(snapshot, out),
+        OutputFormat::Table => report::write(snapshot, look, out),
+    })
+}
+
+/// Write something to standard output, as the terminal and the flags want it to look.
+pub(super) fn to_stdout(
+    args: &CheckArgs,
+    write: impl FnOnce(Look, &mut dyn std::io::Write) -> std::io::Result<()>,
+) -> Result<(), SetupError> {
     let stdout = std::io::stdout();
     let mut out = std::io::BufWriter::new(stdout.lock());
-    let written = match args.output {
-        OutputFormat::Json => document::write_json(snapshot, &mut out),
-        OutputFormat::Yaml => document::write_yaml(snapshot, &mut out),
-        OutputFormat::Table => {
-            let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
-            let colour = args.color.wanted(stdout.is_terminal(), no_color.as_deref(), term.as_deref());
-            report::write(snapshot, Look { width: terminal::width(), colour }, &mut out)
-        }
-    };
+    let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+    let colour = args.color.wanted(stdout.is_terminal(), no_color.as_deref(), term.as_deref());
+    let written = write(Look { width: terminal::width(), colour }, &mut out);
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(SetupError::Output(error)),
         _ => Ok(()),
@@ -103,7 +116,7 @@ fn write(args: &CheckArgs, snapshot: &Snapshot) -> Result<(), SetupError> {
 }
 
 /// A sentence for a person, to standard error.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     // Nothing can be done when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

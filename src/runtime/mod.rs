@@ -2,6 +2,7 @@
 //! domain logic.
 
 mod check;
+mod explain;
 mod key;
 mod logging;
 mod serve;
@@ -25,6 +26,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let outcome = match command {
         Command::Serve(args) => serve::command(&common, args),
         Command::Check(args) => check::command(&common, &args),
+        Command::Explain(args) => explain::command(&common, &args),
         Command::Rules => print(shipped::RULES),
         Command::Dashboard => print(shipped::DASHBOARD),
     };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +16,13 @@ use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ER
 use crate::config::Config;
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
-use crate::patrol::{Parts, Patrol};
+use crate::patrol::{Parts, Patrol, Question};
 use crate::plan::Registries;
 use crate::probe::{self, Prober};
-use crate::web::{self, Faces, Limits};
+use crate::web::{self, Explainer, Faces, Limits};
+
+/// How many questions of faces wait at most.
+const QUESTIONS: usize = 8;
 
 /// Where the daemon takes its objects from.
 #[derive(Clone, Debug)]
@@ -120,7 +123,8 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
     }
 
     let mut tasks = JoinSet::new();
-    let router = web::router(Faces::new(snapshot, Arc::clone(&metrics)));
+    let (questions, asked) = mpsc::channel(QUESTIONS);
+    let router = web::router(Faces::new(snapshot, Arc::clone(&metrics)).explained_by(explainer(questions)));
     let stopping = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
         let ended = web::serve(listeners, router, Limits::default(), stopping).await;
@@ -144,7 +148,7 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
             });
         }
     }
-    let patrol = patrol(config, registries, inventory, metrics)?;
+    let patrol = patrol(config, registries, inventory, metrics)?.answering(asked);
     let stop = shutdown.clone();
     tasks.spawn(async move { ("patrol", patrol.run(snapshots, stop).await.map_err(|error| chain(&error))) });
 
@@ -158,6 +162,18 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
         }
     }
     Ok(())
+}
+
+/// Carries a question of a face to the patrol and waits for the answer, which comes between two of its steps.
+fn explainer(questions: mpsc::Sender<Question>) -> Explainer {
+    Explainer::new(move |namespace, target| {
+        let questions = questions.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            questions.send(Question { namespace, target, reply }).await.ok()?;
+            answer.await.ok()
+        })
+    })
 }
 
 /// A patrol over an inventory.

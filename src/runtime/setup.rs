@@ -51,6 +51,12 @@ pub enum SetupError {
         #[source]
         source: std::io::Error,
     },
+    /// A text that names nothing to explain.
+    #[error("the target cannot be used")]
+    Target(#[source] crate::outlook::explain::TargetError),
+    /// A target that is not there.
+    #[error("nothing to explain")]
+    Explain(#[source] crate::outlook::explain::ExplainError),
     /// Standard input.
     #[error("cannot read standard input")]
     Input(#[source] std::io::Error),

@@ -4,6 +4,7 @@
 //! cookie, and contacts nobody. No handler waits for an exchange or for a lock that is held across one.
 
 mod api;
+mod explain;
 mod filter;
 mod guard;
 mod health;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::metrics::{DaemonMetrics, Exposition};
 use crate::outlook::Snapshot;
 
+pub use explain::{Explained, Explainer};
 pub use filter::{Filter, FilterError};
 pub use server::{Limits, serve};
 
@@ -31,13 +33,27 @@ pub use server::{Limits, serve};
 pub struct Faces {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     exposition: Arc<Exposition>,
+    explainer: Option<Explainer>,
 }
 
 impl Faces {
     /// The faces of a stream of snapshots. Until the first is computed the channel holds [`Snapshot::default`], whose
     /// `generated_at` is the epoch.
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, metrics: Arc<DaemonMetrics>) -> Self {
-        Self { snapshot, exposition: Arc::new(Exposition::new(metrics)) }
+        Self { snapshot, exposition: Arc::new(Exposition::new(metrics)), explainer: None }
+    }
+
+    /// With someone who explains; without, `/api/v1/explain` is 503.
+    #[must_use]
+    pub fn explained_by(mut self, explainer: Explainer) -> Self {
+        self.explainer = Some(explainer);
+        self
+    }
+
+    /// Whether every resource was listed once.
+    fn is_complete(&self) -> bool {
+        let synced = &self.snapshot.borrow().daemon.synced;
+        !synced.is_empty() && synced.iter().all(|(_, synced)| *synced)
     }
 
     /// The snapshot now.
@@ -56,6 +72,7 @@ pub fn router(faces: Faces) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/api/v1/credentials", get(api::credentials))
         .route("/api/v1/workloads", get(api::workloads))
+        .route("/api/v1/explain", get(explain::explain))
         .fallback(not_found)
         .layer(axum::middleware::from_fn(guard::guard))
         .with_state(faces)

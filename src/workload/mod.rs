@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use self::failing::{PullFailure, Wait, classify};
 use self::rollup::roll_up;
 pub use self::waits::{Failing, FailingPull, Waits};
-use crate::cluster::{Inventory, ObjectRef};
+use crate::cluster::{Inventory, ObjectRef, Pod};
 
 /// Identity of a workload: the label set `W`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +93,11 @@ pub struct Workload {
 /// All workloads of the inventory.
 pub fn workloads(inventory: &Inventory) -> BTreeMap<WorkloadKey, Workload> {
     roll_up(inventory.pods.values().map(|pod| pods::pod(pod)))
+}
+
+/// What one pod pulls, under the key of the workload that it is rolled up to.
+pub fn of_pod(pod: &Pod) -> Option<Workload> {
+    roll_up(std::iter::once(pods::pod(pod))).into_values().next()
 }
 
 /// The images that pods pull, per Secret that they name: what a later room needs to know which hosts a credential is for.

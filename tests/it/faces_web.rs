@@ -152,7 +152,7 @@ async fn only_get_and_head() {
     }
     let head = server.ask("HEAD /metrics HTTP/1.1").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
-    let lost = server.get("/api/v1/explain").await;
+    let lost = server.get("/api/v1/nothing").await;
     assert_eq!(
         (lost.status, lost.text(), lost.header("content-type")),
         (404, "not found\n", Some("text/plain; charset=utf-8"))

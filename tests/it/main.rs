@@ -2,9 +2,11 @@
 
 mod conformance;
 mod conformance_check;
+mod conformance_explain;
 mod contract;
 mod credential_props;
 mod dashboard;
+mod explain;
 mod faces_cli;
 mod faces_fixture;
 mod faces_metrics;

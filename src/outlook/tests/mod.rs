@@ -2,6 +2,7 @@
 
 mod copies;
 mod credentials;
+mod explain;
 mod live;
 mod workloads;
 

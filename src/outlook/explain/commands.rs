@@ -1,0 +1,146 @@
+//! Commands that mend a pull, ready to paste: names are filled in and quoted, comments are our own words alone, and the
+//! place of a token is a variable of the shell.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Target;
+use crate::outlook::words::{Cause, Failing, create, edit, quoted, registry_of};
+use crate::outlook::workloads::Broken;
+use crate::verdict::Status;
+use crate::workload::{Pull, SecretSource, WorkloadKey};
+
+/// What is to be mended.
+#[derive(Debug)]
+pub(super) struct Patient<'a> {
+    pub(super) target: &'a Target,
+    pub(super) key: &'a WorkloadKey,
+    pub(super) pull: &'a Pull,
+    /// The `ServiceAccount` of the pods, where it is known.
+    pub(super) service_account: Option<&'a str>,
+    pub(super) broken: &'a Broken,
+    /// A name for a new Secret that none in the namespace has, so that nothing is written over.
+    pub(super) free_name: &'a str,
+}
+
+impl Patient<'_> {
+    /// The Secrets of its list that are broken for a reason, in order.
+    pub(super) fn broken(&self, reason: &str) -> Vec<&Arc<str>> {
+        let mut seen = BTreeSet::new();
+        let is = |name: &&Arc<str>| self.broken.iter().any(|(broken, why)| broken == *name && *why == reason);
+        self.pull.secrets.iter().filter(is).filter(|name| seen.insert(Arc::clone(name))).collect()
+    }
+
+    /// What mends it, in order; none where nothing is known to be wrong.
+    pub(super) fn commands(&self, cause: &Cause) -> Vec<String> {
+        let namespace = &self.key.namespace;
+        match cause {
+            Cause::ImageDoesNotParse(_) => vec![edit(self.key)],
+            Cause::Malformed(secret) => {
+                vec![token_note(), create(namespace, secret, registry_of(&self.pull.image), "USER", true)]
+            }
+            Cause::Unseen(secret) => vec![format!("kubectl -n {} get secret {}", quoted(namespace), quoted(secret))],
+            Cause::Uncovered { repository, secret, .. } => self.cover(registry_of(repository), secret.as_deref()),
+            Cause::NotListed(host) => vec![self.again(host)],
+            Cause::Unread(_) | Cause::AnonymousNotProven | Cause::NotProven(_) => Vec::new(),
+            Cause::AllFail(failing) => failing.first().map_or_else(Vec::new, |first| self.renew(first)),
+        }
+    }
+
+    /// The same question, with a registry on the list.
+    fn again(&self, host: &str) -> String {
+        let target = self.target.to_string();
+        let mut command = format!("pull-patrol explain -n {} {}", quoted(&self.key.namespace), quoted(&target));
+        if let Target::ServiceAccount { image, .. } = self.target {
+            command = format!("{command} --image {}", quoted(image));
+        }
+        format!("{command} --registry {}", quoted(host))
+    }
+
+    fn renew(&self, failing: &Failing) -> Vec<String> {
+        let user =
+            if failing.username.is_empty() || &*failing.username == "redacted" { "USER" } else { &failing.username };
+        let note = match failing.status {
+            Status::Unsupported => "# NEW_TOKEN: a classic personal access token with the scope read:packages",
+            Status::InsufficientScope => {
+                "# add the scope read:packages to the token where it was issued; or NEW_TOKEN: another one that has it"
+            }
+            Status::Forbidden | Status::Valid => {
+                "# give the token's owner read access to the repository, or authorise the token for the organisation's \
+                 single sign-on; or NEW_TOKEN: another one that may pull it"
+            }
+            _ => "# NEW_TOKEN: a new token that may pull the image",
+        };
+        let mut commands = vec![note.to_owned()];
+        if failing.others {
+            commands.push("# this replaces all of the Secret: add its other entries again".to_owned());
+        }
+        commands.push(create(&self.key.namespace, &failing.secret, &failing.registry, user, failing.legacy));
+        commands
+    }
+
+    /// No credential matches. A Secret that the list names and that is not there, or is skipped, is what was meant.
+    fn cover(&self, registry: &str, covering: Option<&str>) -> Vec<String> {
+        let namespace = &self.key.namespace;
+        if let Some(secret) = covering {
+            return self.name(secret);
+        }
+        if let Some(secret) = self.broken("wrong_type").first() {
+            return vec![token_note(), create(namespace, secret, registry, "USER", true)];
+        }
+        if let Some(secret) = self.broken("not_found").first() {
+            return vec![token_note(), create(namespace, secret, registry, "USER", false)];
+        }
+        let mut commands = vec![token_note(), create(namespace, self.free_name, registry, "USER", false)];
+        commands.extend(self.name(self.free_name));
+        commands
+    }
+
+    /// Put a Secret on the list, behind those that are there: a patch of this list replaces it.
+    fn name(&self, secret: &str) -> Vec<String> {
+        let mut names: Vec<&str> = self.pull.secrets.iter().map(AsRef::as_ref).filter(|name| *name != secret).collect();
+        names.push(secret);
+        let list: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
+        let (namespace, name) = (quoted(&self.key.namespace), quoted(&self.key.name));
+        let kind = self.key.kind.to_lowercase();
+        let patch = |kind: &str, name: &str, document: serde_json::Value| {
+            let (kind, document) = (quoted(kind), quoted(&document.to_string()));
+            format!("kubectl -n {namespace} patch {kind} {name} --type=merge -p {document}")
+        };
+        let template = json!({ "template": { "spec": { "imagePullSecrets": list } } });
+        if let (SecretSource::ServiceAccount, Some(account)) = (self.pull.source, self.service_account) {
+            let account = quoted(account);
+            return vec![
+                patch("serviceaccount", &account, json!({ "imagePullSecrets": list })),
+                "# a pod takes this over when it is made: make the pods anew".to_owned(),
+            ];
+        }
+        match kind.as_str() {
+            "deployment"
+            | "statefulset"
+            | "daemonset"
+            | "replicaset"
+            | "replicationcontroller"
+            | "autoscalingrunnerset" => vec![patch(&kind, &name, json!({ "spec": template }))],
+            "cronjob" => vec![patch(&kind, &name, json!({ "spec": { "jobTemplate": { "spec": template } } }))],
+            "pod" => vec![
+                "# the list of a pod cannot be changed, so it is made anew".to_owned(),
+                format!(
+                    "kubectl -n {namespace} get pod {name} -o yaml | kubectl patch --local -f - --type=merge -o yaml -p {} \
+                     | kubectl replace --force -f -",
+                    quoted(&json!({ "spec": { "imagePullSecrets": list } }).to_string())
+                ),
+            ],
+            _ => vec![
+                "# under imagePullSecrets of the pod template, name the Secret behind those that are there".to_owned(),
+                edit(self.key),
+            ],
+        }
+    }
+}
+
+fn token_note() -> String {
+    "# USER and NEW_TOKEN: who may pull the image, and a token that may".to_owned()
+}
