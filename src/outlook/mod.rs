@@ -6,6 +6,7 @@
 mod build;
 mod credentials;
 mod findings;
+mod gaps;
 mod images;
 mod logins;
 mod references;

@@ -153,10 +153,12 @@ pub struct WorkloadRow {
     pub broken_references: Vec<(Arc<str>, &'static str)>,
     /// Findings (`later_credential_only`).
     pub findings: Vec<Finding>,
-    /// Why, in words; empty when ok.
+    /// Why, in words. Empty when ok, unless something cannot be known before a job runs.
     pub reason: String,
     /// What to do; empty when nothing.
     pub fix: String,
+    /// It has no pods now and wants none: zero replicas, suspended, a scale set that stands at zero.
+    pub idle: bool,
 }
 
 impl WorkloadRow {
