@@ -264,6 +264,20 @@ fn plain_pods_roll_up_to_their_top_owner_and_idle_ones_count() {
 }
 
 #[rstest]
+#[case::an_operators_deployment("Deployment", "apps/v1", "replicas: 0", &["Deployment/x idle"])]
+#[case::a_revision_of_a_rollout("ReplicaSet", "apps/v1", "replicas: 2", &["Rollout/web"])]
+#[case::an_old_revision_of_a_rollout("ReplicaSet", "apps/v1", "replicas: 0", &[])]
+fn an_owner_that_is_not_read(#[case] kind: &str, #[case] api: &str, #[case] spec: &str, #[case] expected: &[&str]) {
+    let text = format!(
+        "{{apiVersion: {api}, kind: {kind}, metadata: {{name: x, namespace: ci, ownerReferences: [{{apiVersion: argoproj.io/v1, \
+         kind: Rollout, name: web, controller: true}}]}}, \
+         spec: {{{spec}, template: {{spec: {{containers: [{{name: c, image: img}}]}}}}}}}}"
+    );
+    let told = |row: &Workload| format!("{}/{}{}", row.key.kind, row.key.name, if row.idle { " idle" } else { "" });
+    assert_eq!(read(&text).values().map(told).collect::<Vec<_>>(), expected);
+}
+
+#[rstest]
 #[case("Runner", "{image: img, imagePullSecrets: [{name: own}]}")]
 #[case("RunnerDeployment", "{template: {spec: {image: img, imagePullSecrets: [{name: own}]}}}")]
 #[case(

@@ -117,7 +117,7 @@ pub(in crate::cluster) fn controller(
     at: ObjectRef,
     interner: &Interner,
 ) -> Controller {
-    let owner = shape.metadata.owner(interner);
+    let owner = owner(kind, shape, interner);
     let spec = &shape.spec;
     let idle = match kind {
         ControllerKind::Job | ControllerKind::CronJob => spec.suspend,
@@ -130,20 +130,37 @@ pub(in crate::cluster) fn controller(
     Controller { at, kind, owner, template, idle, arc: arc.map(Box::new) }
 }
 
+/// The owner of an object. What a person made, such as a Deployment, is the top for us, though an operator of a kind that
+/// is not read may own it in turn; what comes and goes, such as a `ReplicaSet`, is known by its owner whatever that is.
+fn owner(kind: ControllerKind, shape: &ControllerShape<'_>, interner: &Interner) -> Option<Owner> {
+    let comes_and_goes = matches!(
+        kind,
+        ControllerKind::ReplicaSet
+            | ControllerKind::Job
+            | ControllerKind::EphemeralRunnerSet
+            | ControllerKind::EphemeralRunner
+            | ControllerKind::RunnerReplicaSet
+            | ControllerKind::Runner
+    );
+    shape.metadata.owner(interner).filter(|owner| comes_and_goes || is_read(owner))
+}
+
+/// Whether an owner is of a kind that is read, so that it counts in place of what it owns.
+fn is_read(owner: &Owner) -> bool {
+    ControllerKind::of(&owner.api_version, &owner.kind).is_some() || &*owner.kind == "Pod"
+}
+
 /// Whether its own template counts: not where that of its owner does, nor where it has run to its end.
 fn makes_pods(kind: ControllerKind, shape: &ControllerShape<'_>, owner: Option<&Owner>, idle: bool) -> bool {
-    // Single runners come and go with the set that makes them.
-    if kind == ControllerKind::EphemeralRunner {
-        return false;
-    }
-    if let Some(owner) = owner {
-        let known = ControllerKind::of(&owner.api_version, &owner.kind).is_some() || &*owner.kind == "Pod";
-        // An owner that is not read, such as a Rollout, keeps its old revisions at zero replicas.
-        return !known && !idle;
-    }
     let ended =
         |condition: &Condition<'_>| matches!(&*condition.kind, "Complete" | "Failed") && &*condition.status == "True";
-    kind != ControllerKind::Job || !shape.status.conditions.0.iter().any(ended)
+    match kind {
+        // Single runners come and go with the set that makes them.
+        ControllerKind::EphemeralRunner => false,
+        ControllerKind::Job if shape.status.conditions.0.iter().any(ended) => false,
+        // An owner that is not read, such as a Rollout, keeps its old revisions at zero replicas.
+        _ => owner.is_none_or(|owner| !is_read(owner) && !idle),
+    }
 }
 
 fn pod_template(kind: ControllerKind, shape: &ControllerShape<'_>, at: &ObjectRef, interner: &Interner) -> PodTemplate {
