@@ -111,26 +111,26 @@ pub(super) fn explain(
 
 fn job_image(pods: &JobPods, registries: impl Fn(&Arc<str>) -> Vec<Arc<str>>) -> String {
     let account = &pods.service_account;
-    let mut words = "only a job says which image its workflow pod pulls; ".to_owned();
     let mut keys: Vec<Arc<str>> = pods.secrets.iter().flat_map(registries).collect();
     keys.sort_unstable();
     keys.dedup();
-    if pods.secrets.is_empty() {
-        words.push_str(&format!(
+    let present = if pods.secrets.is_empty() {
+        format!(
             "the pods inherit nothing from the runner's pod, and neither a hook extension nor the ServiceAccount \
              {account} names a Secret, so they cannot pull private images from any registry"
-        ));
+        )
     } else {
         let from = match pods.source {
             SecretSource::HookTemplate => "the hook extension".to_owned(),
             _ => format!("the ServiceAccount {account}"),
         };
-        words.push_str(&format!(
+        format!(
             "the pods present {} of {from}, so they can pull private images from {} and from nowhere else",
             pods.secrets.join(", "),
             if keys.is_empty() { "no registry that is known".to_owned() } else { keys.join(", ") }
-        ));
-    }
+        )
+    };
+    let mut words = format!("only a job says which image its workflow pod pulls; {present}");
     words.push_str(", unless the job has `container.credentials`");
     if pods.github_token {
         words.push_str(

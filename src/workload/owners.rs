@@ -22,7 +22,7 @@ pub(super) fn kind_text(kind: ControllerKind) -> Arc<str> {
 }
 
 /// Finds top owners.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Owners<'a> {
     inventory: &'a Inventory,
 }

@@ -86,8 +86,8 @@ struct Variable<'a> {
 struct Mount<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     name: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    mount_path: Text<'a>,
+    #[serde(borrow, rename = "mountPath", deserialize_with = "nullable")]
+    path: Text<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
     sub_path: Text<'a>,
 }
@@ -188,10 +188,10 @@ impl Runner<'_> {
     fn resolve(&self, path: &str, mounts: &List<Mount<'_>>, interner: &Interner) -> HookTemplateRef {
         let unread = |what: &str| HookTemplateRef::Unread(what.chars().take(256).collect::<String>().into());
         let below = |mount: &Mount<'_>| {
-            let rest = path.strip_prefix(mount.mount_path.trim_end_matches('/'))?;
+            let rest = path.strip_prefix(mount.path.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
         };
-        let mount = mounts.0.iter().filter(|mount| below(mount).is_some()).max_by_key(|mount| mount.mount_path.len());
+        let mount = mounts.0.iter().filter(|mount| below(mount).is_some()).max_by_key(|mount| mount.path.len());
         let Some(mount) = mount else { return unread(&format!("the file {path} of the image")) };
         let parts = [mount.sub_path.trim_matches('/').to_owned(), below(mount).unwrap_or_default()];
         let inside = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
