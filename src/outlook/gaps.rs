@@ -57,7 +57,8 @@ pub(super) fn where_to_name(key: &WorkloadKey, pull: &Pull, secret: &str) -> Opt
 fn both_ways(namespace: &str, account: &str, secret: &str) -> String {
     format!(
         "either name it in `spec.imagePullSecrets` of a hook extension (a ConfigMap that is mounted into the runner, and \
-         whose path is in ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE), or in the ServiceAccount {account} of the namespace: {}",
+         whose path is in ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE), or in the ServiceAccount {account} of the namespace \
+         (which does not count for a job whose image is on ghcr.io, where the runner presents the job's GITHUB_TOKEN): {}",
         patch_account(namespace, account, secret)
     )
 }
