@@ -170,6 +170,9 @@ impl Report<'_> {
         if row.key.role != PodRole::Pod {
             head = format!("{head} ({})", row.key.role.as_str());
         }
+        if row.idle {
+            head.push_str(", idle");
+        }
         if let Some(deadline) = row.deadline {
             let distance = relative(deadline, snapshot.generated_at);
             head = format!("{head}, until {} ({distance})", deadline.format("%Y-%m-%d"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::controller::{Controller, ControllerKey, ControllerKind, HookTemplates};
 use super::objects::{ObjectRef, Pod, PullSecret, ServiceAccount};
 
 /// Where the objects come from: decides what a reference to an absent Secret proves.
@@ -27,11 +28,57 @@ pub enum Resource {
     Pods,
     /// `ServiceAccounts`.
     ServiceAccounts,
+    /// Deployments. This and all that follow are optional.
+    Deployments,
+    /// `StatefulSets`.
+    StatefulSets,
+    /// `DaemonSets`.
+    DaemonSets,
+    /// `ReplicaSets`.
+    ReplicaSets,
+    /// Jobs.
+    Jobs,
+    /// `CronJobs`.
+    CronJobs,
+    /// Scale sets of Actions Runner Controller.
+    AutoscalingRunnerSets,
+    /// Revisions of scale sets.
+    EphemeralRunnerSets,
+    /// Runners of scale sets.
+    EphemeralRunners,
+    /// Listeners of scale sets.
+    AutoscalingListeners,
+    /// Legacy runners.
+    Runners,
+    /// Legacy deployments of runners.
+    RunnerDeployments,
+    /// Legacy replica sets of runners.
+    RunnerReplicaSets,
+    /// Legacy stateful sets of runners.
+    RunnerSets,
 }
 
 impl Resource {
     /// All of them, in a stable order.
-    pub const ALL: [Self; 3] = [Self::Secrets, Self::Pods, Self::ServiceAccounts];
+    pub const ALL: [Self; 17] = [
+        Self::Secrets,
+        Self::Pods,
+        Self::ServiceAccounts,
+        Self::Deployments,
+        Self::StatefulSets,
+        Self::DaemonSets,
+        Self::ReplicaSets,
+        Self::Jobs,
+        Self::CronJobs,
+        Self::AutoscalingRunnerSets,
+        Self::EphemeralRunnerSets,
+        Self::EphemeralRunners,
+        Self::AutoscalingListeners,
+        Self::Runners,
+        Self::RunnerDeployments,
+        Self::RunnerReplicaSets,
+        Self::RunnerSets,
+    ];
 
     /// The plural, as RBAC rules write it.
     pub fn as_str(self) -> &'static str {
@@ -39,7 +86,32 @@ impl Resource {
             Self::Secrets => "secrets",
             Self::Pods => "pods",
             Self::ServiceAccounts => "serviceaccounts",
+            Self::Deployments => "deployments",
+            Self::StatefulSets => "statefulsets",
+            Self::DaemonSets => "daemonsets",
+            Self::ReplicaSets => "replicasets",
+            Self::Jobs => "jobs",
+            Self::CronJobs => "cronjobs",
+            Self::AutoscalingRunnerSets => "autoscalingrunnersets",
+            Self::EphemeralRunnerSets => "ephemeralrunnersets",
+            Self::EphemeralRunners => "ephemeralrunners",
+            Self::AutoscalingListeners => "autoscalinglisteners",
+            Self::Runners => "runners",
+            Self::RunnerDeployments => "runnerdeployments",
+            Self::RunnerReplicaSets => "runnerreplicasets",
+            Self::RunnerSets => "runnersets",
         }
+    }
+
+    /// The API group, as RBAC rules write it; empty for the core.
+    pub fn group(self) -> &'static str {
+        let kind = ControllerKind::ALL.into_iter().find(|kind| kind.resource() == Some(self));
+        kind.map_or("", ControllerKind::group)
+    }
+
+    /// Whether the inventory is complete without it: a cluster may lack it, and RBAC may keep it from us.
+    pub fn is_optional(self) -> bool {
+        !matches!(self, Self::Secrets | Self::Pods | Self::ServiceAccounts)
     }
 }
 
@@ -83,9 +155,14 @@ pub struct Inventory {
     pub pods: BTreeMap<ObjectRef, Arc<Pod>>,
     /// `ServiceAccounts`.
     pub service_accounts: BTreeMap<ObjectRef, Arc<ServiceAccount>>,
+    /// What makes pods.
+    pub controllers: BTreeMap<ControllerKey, Arc<Controller>>,
+    /// The `ConfigMaps` of files that hold extension templates of container hooks; none are read of a cluster.
+    pub hook_templates: BTreeMap<ObjectRef, Arc<HookTemplates>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
-    /// Resources whose first full list has arrived (or was refused, which is as complete as it gets).
+    /// Resources whose first full list has arrived, or was refused, which is as complete as it gets. An optional one also
+    /// counts when the cluster lacks it or cannot list it.
     pub synced: BTreeSet<Resource>,
     /// What RBAC denies.
     pub missing_permissions: BTreeSet<MissingPermission>,

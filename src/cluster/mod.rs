@@ -4,6 +4,7 @@
 //! This room touches the Kubernetes API and files. It never talks to a registry or an issuer, and never decodes a pull
 //! Secret: it hands the raw document on in a type that cannot print.
 
+mod controller;
 mod inventory;
 mod live;
 mod manifest;
@@ -12,6 +13,10 @@ mod scope;
 mod selector;
 mod wire;
 
+pub use controller::{
+    ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateRef, HookTemplates, Hooks,
+    PodTemplate,
+};
 pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};
 pub use live::{
     ClientError, SnapshotError, WATCH_ERROR_REASONS, WatchObserver, client, snapshot_cluster, watch_cluster,

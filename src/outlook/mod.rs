@@ -7,6 +7,7 @@ mod build;
 mod credentials;
 pub mod explain;
 mod findings;
+mod gaps;
 mod images;
 mod live;
 mod logins;

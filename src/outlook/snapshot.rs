@@ -157,10 +157,12 @@ pub struct WorkloadRow {
     pub failing: Vec<(PullFailure, usize)>,
     /// Findings (`later_credential_only`, `live_pull_contradicts`).
     pub findings: Vec<Finding>,
-    /// Why, in words; empty when ok.
+    /// Why, in words. Empty when ok, unless something cannot be known before a job runs.
     pub reason: String,
     /// What to do; empty when nothing.
     pub fix: String,
+    /// It has no pods now and wants none: zero replicas, suspended, a scale set that stands at zero.
+    pub idle: bool,
 }
 
 impl WorkloadRow {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{CredentialRow, Outlook};
+use super::{CredentialRow, Outlook, gaps};
 use crate::verdict::Status;
 use crate::workload::{Pull, SecretSource, WorkloadKey};
 
@@ -34,7 +34,6 @@ pub(super) enum Cause {
     /// No credential matches, and an anonymous pull is denied.
     Uncovered {
         repository: String,
-        source: SecretSource,
         /// A Secret of the namespace that would cover it.
         secret: Option<Arc<str>>,
     },
@@ -50,7 +49,7 @@ pub(super) enum Cause {
 
 /// Why an image does not pull, or is not known to, and what to do.
 pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String, String) {
-    let (image, namespace) = (&pull.image, &key.namespace);
+    let (image, namespace) = (&pull.image, &pull.namespace);
     match cause {
         Cause::ImageDoesNotParse(error) => {
             (format!("{image} is no image name: {error}"), format!("mend the image name: {}", edit(key)))
@@ -69,9 +68,12 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
             ),
             "keep in its Secrets only the registries that the pod pulls from".to_owned(),
         ),
-        Cause::Uncovered { repository, source, secret } => (
-            format!("{image}: no credential matches, and an anonymous pull of {repository} is denied"),
-            cover(key, *source, secret.as_deref(), registry_of(repository)),
+        Cause::Uncovered { repository, secret } => (
+            format!(
+                "{image}: no credential matches, and an anonymous pull of {repository} is denied{}",
+                gaps::why_no_credential(key, pull)
+            ),
+            cover(key, pull, secret.as_deref(), registry_of(repository)),
         ),
         Cause::NotListed(host) => (
             format!("{image}: {host} is not on the list of registries, so it was not asked"),
@@ -195,22 +197,31 @@ pub(super) fn edit(key: &WorkloadKey) -> String {
 }
 
 /// How to name a Secret that covers an image.
-fn cover(key: &WorkloadKey, source: SecretSource, secret: Option<&str>, registry: &str) -> String {
-    let namespace = &key.namespace;
+fn cover(key: &WorkloadKey, pull: &Pull, secret: Option<&str>, registry: &str) -> String {
+    let namespace = &pull.namespace;
     let name = secret.unwrap_or("NAME");
     let made = match secret {
         Some(secret) => format!("the Secret {secret} of this namespace would cover it"),
         None => format!("make a Secret: {}", create(namespace, name, registry, "USER", false)),
     };
-    let named = match source {
-        SecretSource::Pod => format!("name it in `imagePullSecrets`: {}", edit(key)),
+    let named = gaps::where_to_name(key, pull, name).unwrap_or_else(|| match pull.source {
         SecretSource::ServiceAccount => format!(
-            "name it in the ServiceAccount of the pods: kubectl -n {} patch serviceaccount SERVICE_ACCOUNT -p {}",
-            quoted(namespace),
-            quoted(&format!("{{\"imagePullSecrets\":[{{\"name\":\"{name}\"}}]}}"))
+            "name it in the ServiceAccount of the pods: {}",
+            patch_account(namespace, &pull.service_account, name)
         ),
-    };
+        _ => format!("name it in `imagePullSecrets`: {}", edit(key)),
+    });
     format!("{made}; {named}")
+}
+
+/// The command that makes a `ServiceAccount` name a Secret.
+pub(super) fn patch_account(namespace: &str, account: &str, secret: &str) -> String {
+    format!(
+        "kubectl -n {} patch serviceaccount {} -p {}",
+        quoted(namespace),
+        quoted(account),
+        quoted(&format!("{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}"))
+    )
 }
 
 pub(super) fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {

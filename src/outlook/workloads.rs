@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::build::Inputs;
 use super::credentials::{Entries, EntryId, JudgedEntry};
 use super::findings;
+use super::gaps;
 use super::images::{Image, ImageId, Images};
 use super::live;
 use super::logins::Logins;
@@ -67,8 +68,8 @@ impl<'a> Pulls<'a> {
             let mut ring: Option<Ring<'a>> = None;
             for pull in &workload.pulls {
                 let ring = match &mut ring {
-                    Some(ring) if *ring.secrets == *pull.secrets => ring,
-                    ring => ring.insert(Ring::of(inputs, entries, &workload.key.namespace, &pull.secrets)),
+                    Some(ring) if *ring.secrets == *pull.secrets && *ring.namespace == pull.namespace => ring,
+                    ring => ring.insert(Ring::of(inputs, entries, &pull.namespace, &pull.secrets)),
                 };
                 broken.extend(ring.broken.iter().cloned());
                 rows.extend(ring.malformed_rows.iter().copied());
@@ -76,7 +77,7 @@ impl<'a> Pulls<'a> {
                 let name = images.get(image).name.as_ref();
                 let (found, beyond) = name.map(|name| ring.keyring.lookup_bounded(name)).unwrap_or_default();
                 let presented = found.into_iter().filter_map(|found| {
-                    let at = ObjectRef::new(Arc::clone(&workload.key.namespace), found.secret);
+                    let at = ObjectRef::new(Arc::clone(&pull.namespace), found.secret);
                     Some(Presented { entry: entries.of_secret(&at)? + found.entry, login: found.login })
                 });
                 let matched: Vec<Presented> = presented.collect();
@@ -109,6 +110,7 @@ impl<'a> Pulls<'a> {
 
 /// The keyring of a list of Secrets, with what is wrong with the list.
 struct Ring<'a> {
+    namespace: &'a Arc<str>,
     secrets: &'a [Arc<str>],
     keyring: PodKeyring<'a>,
     malformed_rows: Vec<usize>,
@@ -117,7 +119,7 @@ struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    fn of(inputs: &Inputs<'a>, entries: &Entries<'a>, namespace: &Arc<str>, secrets: &'a [Arc<str>]) -> Self {
+    fn of(inputs: &Inputs<'a>, entries: &Entries<'a>, namespace: &'a Arc<str>, secrets: &'a [Arc<str>]) -> Self {
         let keyring = inputs.book.keyring(namespace, secrets);
         let row = |name: &Arc<str>| entries.malformed_row(&ObjectRef::new(Arc::clone(namespace), Arc::clone(name)));
         let malformed_rows = keyring.malformed.iter().filter_map(row).collect();
@@ -128,7 +130,7 @@ impl<'a> Ring<'a> {
         let malformed = keyring.malformed.iter().map(|name| (name, "malformed"));
         let broken = not_found.chain(wrong_type).chain(malformed);
         let broken = broken.map(|(name, reason)| (Arc::clone(name), reason)).collect();
-        Self { secrets, keyring, malformed_rows, unseen, broken }
+        Self { namespace, secrets, keyring, malformed_rows, unseen, broken }
     }
 }
 
@@ -203,7 +205,7 @@ impl<'c, 'a> Context<'c, 'a> {
         let failing = self.inputs.failing.get(&workload.key);
         for pull in pulls {
             let image = self.images.get(pull.image);
-            let (outlook, until, cause) = self.image(&workload.key.namespace, pull, image);
+            let (outlook, until, cause) = self.image(&pull.pull.namespace, pull, image);
             deadline = match (deadline, until) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
@@ -243,8 +245,19 @@ impl<'c, 'a> Context<'c, 'a> {
             });
         }
         findings::sort(&mut findings);
-        let outlook = images.iter().map(|image| image.outlook).min().unwrap_or(Outlook::Ok);
-        let (reason, fix) = words::join(outlook, causes);
+        let known = images.iter().map(|image| image.outlook).min();
+        let gap = workload.gap.as_ref();
+        let outlook = known.unwrap_or(if gap.is_some() { Outlook::Unknown } else { Outlook::Ok });
+        let (mut reason, mut fix) = words::join(outlook, causes);
+        if let Some(gap) = gap
+            && matches!(outlook, Outlook::Unknown | Outlook::Ok)
+            && reason.is_empty()
+        {
+            let told = gaps::explain(&workload.key, gap, |secret| self.registries_of(&workload.key.namespace, secret));
+            reason = told.0;
+            // Where all that is known pulls, there is nothing to mend until a job fails.
+            fix = if known.is_none() { told.1 } else { fix };
+        }
         WorkloadRow {
             key: workload.key.clone(),
             outlook,
@@ -257,7 +270,15 @@ impl<'c, 'a> Context<'c, 'a> {
             findings,
             reason,
             fix,
+            idle: workload.idle,
         }
+    }
+
+    /// The registry keys of a Secret, as written.
+    fn registries_of(&self, namespace: &Arc<str>, secret: &Arc<str>) -> Vec<Arc<str>> {
+        let at = ObjectRef::new(Arc::clone(namespace), Arc::clone(secret));
+        let record = self.inputs.book.secrets.get(&at);
+        record.into_iter().flat_map(|record| &record.credentials).map(|one| Arc::clone(&one.written)).collect()
     }
 
     /// Outlook of one image, until when it works, and what is in the way.
@@ -408,7 +429,7 @@ impl<'c, 'a> Context<'c, 'a> {
         };
         let mut covering = self.covering.borrow_mut();
         let secret = covering.entry((Arc::clone(namespace), pull.image)).or_insert_with(find).clone();
-        Cause::Uncovered { repository: name.repository.clone(), source: pull.pull.source, secret }
+        Cause::Uncovered { repository: name.repository.clone(), secret }
     }
 
     fn secret_names(&self, pull: &Resolved<'a>) -> Vec<Arc<str>> {

@@ -1,14 +1,19 @@
-//! Who would pull which image with which Secrets: pods with the kubelet's rules, rolled up to their owners. Scale sets,
-//! listeners and workflow pods join here.
+//! Who would pull which image with which Secrets: pods with the kubelet's rules and the templates of which pods are made,
+//! rolled up to their top owners; scale sets of Actions Runner Controller with their runners, listener and workflow pods.
 //!
 //! Objects of the inventory in, workloads out. Each kind of object that pulls has a module of its own that tells who it
 //! is and what it pulls; [`workloads`] merges them. No I/O, no clock; images are not parsed here, and Secrets are names.
 
+mod arc;
 mod failing;
+mod owners;
 mod pods;
 mod rollup;
+mod templates;
 mod waits;
 
+#[cfg(test)]
+mod arc_tests;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::failing::{PullFailure, Wait, classify};
+use self::owners::Owners;
 use self::rollup::roll_up;
 pub use self::waits::{Failing, FailingPull, Waits};
 use crate::cluster::{Inventory, ObjectRef, Pod};
@@ -65,6 +71,10 @@ pub enum SecretSource {
     Pod,
     /// The list of its `ServiceAccount`.
     ServiceAccount,
+    /// The extension template of container hooks.
+    HookTemplate,
+    /// A Secret that container hooks make for one job.
+    JobSecret,
 }
 
 /// One way in which a workload pulls: pods of one workload can differ (a rollout), so each distinct combination of
@@ -75,7 +85,11 @@ pub struct Pull {
     pub image: Arc<str>,
     /// Names of the containers and volumes that name it, sorted.
     pub containers: Vec<Arc<str>>,
-    /// Names of the pull Secrets, in order, in the workload's namespace. Shared by the images of a pod.
+    /// Where its pods are, which for a listener is not where its scale set is.
+    pub namespace: Arc<str>,
+    /// The `ServiceAccount` of its pods.
+    pub service_account: Arc<str>,
+    /// Names of the pull Secrets, in order, in the namespace of the pull. Shared by the images of a pod.
     pub secrets: Arc<[Arc<str>]>,
     /// Where that list comes from.
     pub source: SecretSource,
@@ -86,18 +100,54 @@ pub struct Pull {
 pub struct Workload {
     /// Who.
     pub key: WorkloadKey,
-    /// What, sorted by image.
+    /// What, sorted by namespace and image.
     pub pulls: Vec<Pull>,
+    /// It has no pods now, and none are wanted.
+    pub idle: bool,
+    /// What cannot be known of it beforehand.
+    pub gap: Option<Gap>,
+}
+
+/// What cannot be known of a workload before its pods exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// The listener's pod is made by the controller, in its own namespace, and nothing of it is among the objects.
+    ListenerUnseen,
+    /// The controller of ARC's legacy kinds adds its own pull Secrets to a pod that has none
+    /// (`--runner-image-pull-secret`).
+    ControllerDefault,
+    /// Only a job names the image of its workflow pod.
+    JobImage(JobPods),
+    /// The extension template of container hooks cannot be read: where it stands, and why.
+    HookTemplate(Box<str>),
+}
+
+/// What is known of the workflow pods of jobs to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobPods {
+    /// Names of the pull Secrets that they present, unless the job brings its own.
+    pub secrets: Vec<Arc<str>>,
+    /// Where that list comes from.
+    pub source: SecretSource,
+    /// Their `ServiceAccount`.
+    pub service_account: Arc<str>,
+    /// Whether the runner presents the job's `GITHUB_TOKEN` for an image on ghcr.io, in place of the `ServiceAccount`'s list.
+    pub github_token: bool,
 }
 
 /// All workloads of the inventory.
 pub fn workloads(inventory: &Inventory) -> BTreeMap<WorkloadKey, Workload> {
-    roll_up(inventory.pods.values().map(|pod| pods::pod(pod)))
+    let owners = owners::Owners::of(inventory);
+    let pods = inventory.pods.values().map(|pod| pods::pod(pod, &owners));
+    let templates = inventory.controllers.values().filter_map(|made| templates::controller(made, inventory, &owners));
+    let workflows = inventory.controllers.values().filter_map(|made| arc::workflow(made, inventory));
+    let listeners = inventory.controllers.values().filter_map(|made| arc::unseen_listener(made));
+    roll_up(pods.chain(templates).chain(workflows).chain(listeners))
 }
 
 /// What one pod pulls, under the key of the workload that it is rolled up to.
-pub fn of_pod(pod: &Pod) -> Option<Workload> {
-    roll_up(std::iter::once(pods::pod(pod))).into_values().next()
+pub fn of_pod(pod: &Pod, inventory: &Inventory) -> Option<Workload> {
+    roll_up(std::iter::once(pods::pod(pod, &Owners::of(inventory)))).into_values().next()
 }
 
 /// The images that pods pull, per Secret that they name: what a later room needs to know which hosts a credential is for.
@@ -106,7 +156,7 @@ pub fn needed_images(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<Ob
     for workload in workloads.values() {
         for pull in &workload.pulls {
             for secret in pull.secrets.iter() {
-                let at = ObjectRef { namespace: workload.key.namespace.clone(), name: secret.clone() };
+                let at = ObjectRef { namespace: pull.namespace.clone(), name: secret.clone() };
                 needed.entry(at).or_default().insert(pull.image.clone());
             }
         }

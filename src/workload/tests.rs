@@ -40,6 +40,8 @@ fn pull(image: &str, containers: &[&str], secrets: &[&str]) -> Pull {
     Pull {
         image: Arc::from(image),
         containers: arcs(containers),
+        namespace: Arc::from("a"),
+        service_account: Arc::from("default"),
         secrets: arcs(secrets).into(),
         source: SecretSource::Pod,
     }
@@ -81,7 +83,7 @@ fn pods_of_one_owner_are_one_workload_per_namespace() {
             (key("a", "Job", "web"), vec![pull("img", &["c"], &[])]),
             (key("a", "Pod", "web"), vec![pull("img", &["c"], &[])]),
             (key("a", "ReplicaSet", "web"), vec![pull("base", &["b"], &["s"]), pull("img", &["c", "side"], &["s"])]),
-            (key("b", "ReplicaSet", "web"), vec![pull("img", &["c"], &["s"])]),
+            (key("b", "ReplicaSet", "web"), vec![Pull { namespace: Arc::from("b"), ..pull("img", &["c"], &["s"]) }]),
         ],
     );
 }

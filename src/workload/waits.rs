@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::WorkloadKey;
 use super::failing::{PullFailure, Wait, classify};
-use super::{WorkloadKey, pods};
+use super::owners::Owners;
 use crate::cluster::{ContainerKind, Inventory, ObjectRef, Pod, PodImage, Waiting};
 
 /// A pull that fails in pods of a workload: what is pulled, with which Secrets, and why it fails.
@@ -55,6 +56,7 @@ struct Cause {
 impl Waits {
     /// Bring it in step with the inventory. Pods that are gone and containers that wait no more are forgotten.
     pub fn sync(&mut self, inventory: &Inventory) {
+        let owners = Owners::of(inventory);
         let mut before = std::mem::take(&mut self.known);
         self.failing.clear();
         for pod in inventory.pods.values().filter(|pod| !pod.waiting.is_empty()) {
@@ -65,7 +67,7 @@ impl Waits {
             if causes.is_empty() {
                 continue;
             }
-            let failing = self.failing.entry(pods::key(pod)).or_default();
+            let failing = self.failing.entry(owners.of_pod(pod)).or_default();
             let reasons: BTreeSet<PullFailure> = causes.iter().map(|cause| cause.failure).collect();
             for reason in reasons {
                 *failing.pods.entry(reason).or_default() += 1;

@@ -66,6 +66,7 @@ pub(crate) fn workload(name: &str, outlook: Outlook, secret: &str, status: Statu
         findings: Vec::new(),
         reason: String::new(),
         fix: String::new(),
+        idle: false,
     }
 }
 
@@ -222,7 +223,7 @@ pub(crate) fn telling() -> Snapshot {
         daemon: DaemonFacts {
             logins: 7,
             pull_secrets: 11,
-            synced: vec![(Resource::Secrets, true), (Resource::Pods, true), (Resource::ServiceAccounts, false)],
+            synced: Resource::ALL.map(|resource| (resource, resource != Resource::ServiceAccounts)).to_vec(),
             missing_permissions: vec![
                 MissingPermission { resource: Resource::ServiceAccounts, verb: "list", scope: Arc::default() },
                 MissingPermission { resource: Resource::ServiceAccounts, verb: "watch", scope: Arc::default() },

@@ -81,7 +81,8 @@ fn reads_json_objects_that_stand_one_behind_the_other() {
 fn takes_lists_apart_however_they_nest() {
     let inventory = path(fixture("lists.yaml"));
     assert_eq!(secrets(&inventory), ["ci/typed-a", "ci/typed-b", "default/inner", "default/outer"]);
-    assert_eq!(inventory.pods.keys().map(ToString::to_string).collect::<Vec<_>>(), ["ci/web"]);
+    let made = |inventory: &Inventory| inventory.controllers.keys().map(|(_, at)| at.to_string()).collect::<Vec<_>>();
+    assert_eq!(made(&inventory), ["ci/web"]);
     let problems: Vec<_> = inventory
         .problems
         .iter()
@@ -90,7 +91,7 @@ fn takes_lists_apart_however_they_nest() {
     assert_eq!(problems, [(Some(3), Some("Secret"), Some("ci/bad"))]);
     let json = path(fixture("lists.json"));
     assert_eq!(secrets(&json), secrets(&inventory));
-    assert_eq!(json.pods, inventory.pods);
+    assert_eq!(json.controllers, inventory.controllers);
     assert_eq!(json.problems.len(), 1);
     assert_eq!(messages(&json), messages(&inventory));
 }
@@ -315,27 +316,28 @@ fn pods_tell_images_owner_and_what_they_wait_for() {
 }
 
 #[test]
-fn templates_become_the_pods_that_their_controllers_would_make() {
+fn templates_stand_under_the_controllers_that_make_pods_of_them() {
     let inventory = path(fixture("workloads.yaml"));
     assert_eq!(messages(&inventory), [""; 0]);
-    let pods: Vec<_> = inventory
-        .pods
+    assert!(inventory.pods.is_empty());
+    let made: Vec<_> = inventory
+        .controllers
         .values()
-        .map(|pod| {
-            let owner = pod.owner.as_ref().map_or("-".to_owned(), |owner| format!("{}/{}", owner.kind, owner.name));
-            format!("{} {owner} {}", pod.at, pod.images[0].image)
+        .map(|made| {
+            let image = &made.template.as_ref().unwrap().images[0].image;
+            format!("{}/{} {image}{}", made.kind.as_str(), made.at, if made.idle { " idle" } else { "" })
         })
         .collect();
     assert_eq!(
-        pods,
+        made,
         [
-            "ci/agent DaemonSet/agent img:ds",
-            "ci/legacy ReplicationController/legacy img:rc",
-            "ci/nightly CronJob/nightly img:cron",
-            "ci/once Job/once img:job",
-            "ci/rs ReplicaSet/rs img:rs",
-            "ci/statefulset/web StatefulSet/web img:sts",
-            "ci/web Deployment/web img:second",
+            "Deployment/ci/web img:second",
+            "StatefulSet/ci/web img:sts",
+            "DaemonSet/ci/agent img:ds",
+            "ReplicaSet/ci/rs img:rs",
+            "Job/ci/once img:job",
+            "CronJob/ci/nightly img:cron",
+            "ReplicationController/ci/legacy img:rc",
         ]
     );
 }

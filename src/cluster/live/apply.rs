@@ -91,6 +91,22 @@ impl<'a> Ledger<'a> {
                 let removed = at.as_ref().is_some_and(|at| remove(slice, inventory, at));
                 removed | self.note(index, at, problem, inventory)
             }
+            What::Absent => {
+                let gone = state.list(slice, inventory, Listed::default());
+                let told = !(state.problems.is_empty() && state.nameless.is_empty());
+                state.problems.clear();
+                state.nameless.clear();
+                state.denied.clear();
+                state.synced = true;
+                if told {
+                    self.tell_problems(inventory);
+                }
+                gone | told | self.tell_access(inventory)
+            }
+            What::Unavailable => {
+                state.synced = true;
+                self.tell_access(inventory)
+            }
             What::Denied(verb) => {
                 state.denied.insert(verb);
                 // A refusal is as complete as it gets.
@@ -156,7 +172,13 @@ impl State {
             }
         }
         let seen: BTreeSet<ObjectRef> = listed.objects.iter().map(|object| object.at().clone()).collect();
-        let before = inventory.secrets.len() + inventory.pods.len() + inventory.service_accounts.len();
+        let count = |inventory: &Inventory| {
+            inventory.secrets.len()
+                + inventory.pods.len()
+                + inventory.service_accounts.len()
+                + inventory.controllers.len()
+        };
+        let before = count(inventory);
         match slice.kind {
             Kind::Secrets(_) => {
                 inventory.secrets.retain(|at, secret| !slice.covers_secret(secret) || seen.contains(at));
@@ -165,14 +187,17 @@ impl State {
             Kind::ServiceAccounts => {
                 inventory.service_accounts.retain(|at, _| !slice.covers(at) || seen.contains(at));
             }
+            Kind::Controllers(kind) => {
+                inventory.controllers.retain(|(of, at), _| *of != kind || !slice.covers(at) || seen.contains(at));
+            }
         }
-        let gone = before != inventory.secrets.len() + inventory.pods.len() + inventory.service_accounts.len();
+        let gone = before != count(inventory);
         listed.objects.into_iter().fold(gone, |changed, object| insert(inventory, object) | changed)
     }
 }
 
 fn insert(inventory: &mut Inventory, object: Object) -> bool {
-    fn put<T>(objects: &mut BTreeMap<ObjectRef, Arc<T>>, at: &ObjectRef, object: &Arc<T>) -> bool {
+    fn put<K: Ord + Clone, T>(objects: &mut BTreeMap<K, Arc<T>>, at: &K, object: &Arc<T>) -> bool {
         let old = objects.insert(at.clone(), Arc::clone(object));
         old.is_none_or(|old| !Arc::ptr_eq(&old, object))
     }
@@ -180,6 +205,10 @@ fn insert(inventory: &mut Inventory, object: Object) -> bool {
         Object::Secret(secret) => put(&mut inventory.secrets, &secret.at, &secret),
         Object::Pod(pod) => put(&mut inventory.pods, &pod.at, &pod),
         Object::ServiceAccount(account) => put(&mut inventory.service_accounts, &account.at, &account),
+        Object::Controller(controller) => {
+            let key = (controller.kind, controller.at.clone());
+            put(&mut inventory.controllers, &key, &controller)
+        }
     }
 }
 
@@ -192,5 +221,6 @@ fn remove(slice: &Slice, inventory: &mut Inventory, at: &ObjectRef) -> bool {
         }
         Kind::Pods => inventory.pods.remove(at).is_some(),
         Kind::ServiceAccounts => inventory.service_accounts.remove(at).is_some(),
+        Kind::Controllers(kind) => inventory.controllers.remove(&(kind, at.clone())).is_some(),
     }
 }

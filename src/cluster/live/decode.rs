@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::slice::{Kind, Slice};
 use crate::cluster::wire::{
-    Interner, Meta, MetaShape, PodShape, SecretShape, ServiceAccountShape, ShapeError, at, is_finished, pod,
-    pull_secret, read_json, service_account,
+    ControllerShape, HooksShape, Interner, Meta, MetaShape, PodShape, SecretShape, ServiceAccountShape, ShapeError, at,
+    controller, is_finished, pod, pull_secret, read_json, service_account,
 };
-use crate::cluster::{Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount};
+use crate::cluster::{Controller, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount};
 
 /// An object of any kind.
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub(super) enum Object {
     Secret(Arc<PullSecret>),
     Pod(Arc<Pod>),
     ServiceAccount(Arc<ServiceAccount>),
+    Controller(Arc<Controller>),
 }
 
 /// What an item turned out to be.
@@ -37,6 +38,7 @@ impl Object {
             Self::Secret(secret) => &secret.at,
             Self::Pod(pod) => &pod.at,
             Self::ServiceAccount(account) => &account.at,
+            Self::Controller(controller) => &controller.at,
         }
     }
 
@@ -57,6 +59,10 @@ impl Object {
             Self::ServiceAccount(new) => {
                 let old = inventory.service_accounts.get(&new.at);
                 Self::ServiceAccount(known(new, old, PartialEq::eq))
+            }
+            Self::Controller(new) => {
+                let old = inventory.controllers.get(&(new.kind, new.at.clone()));
+                Self::Controller(known(new, old, PartialEq::eq))
             }
         }
     }
@@ -112,6 +118,14 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
             let account = service_account(&shape, at.clone(), interner);
             let version = shape.metadata.resource_version.to_string();
             (at, version, Some(Object::ServiceAccount(Arc::new(account))))
+        }
+        Kind::Controllers(kind) => {
+            let shape: ControllerShape<'_> = read_json(json)?;
+            let hooks = if kind.is_arc() { Some(read_json::<HooksShape<'_>>(json)?) } else { None };
+            let meta = shape.metadata.meta();
+            let at = place(slice, &meta, interner)?;
+            let controller = controller(kind, &shape, hooks.as_ref(), at.clone(), interner)?;
+            (at, meta.resource_version.to_string(), Some(Object::Controller(Arc::new(controller))))
         }
     };
     let object = object.filter(|_| scope.admits(&at.namespace));

@@ -9,6 +9,8 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::cluster::Resource;
+
 #[derive(Clone, Default)]
 pub(super) struct FakeApi {
     state: Arc<Mutex<State>>,
@@ -21,6 +23,8 @@ struct State {
     objects: Vec<(&'static str, Value)>,
     watches: Vec<OpenWatch>,
     denied: Vec<(&'static str, &'static str)>,
+    /// Resources that the server does not know.
+    absent: Vec<&'static str>,
     /// Answers to the next requests of a resource and verb, in order.
     faults: VecDeque<(&'static str, &'static str, Fault)>,
     requests: Vec<String>,
@@ -113,6 +117,24 @@ impl FakeApi {
         self.state.lock().unwrap().denied.push((resource, verb));
     }
 
+    /// Remove a kind with its objects: every watch of it is told of their deletion and ends.
+    pub(super) fn uninstall(&self, resource: &'static str) {
+        let gone: Vec<Value> = {
+            let mut state = self.state.lock().unwrap();
+            state.absent.push(resource);
+            state.objects.iter().filter(|(kind, _)| *kind == resource).map(|(_, object)| object.clone()).collect()
+        };
+        for object in gone {
+            let name = |field: &str| object["metadata"][field].as_str().unwrap().to_owned();
+            self.delete(resource, &name("namespace"), &name("name"));
+        }
+        self.state.lock().unwrap().watches.retain(|watch| watch.request.resource != resource);
+    }
+
+    pub(super) fn install(&self, resource: &'static str) {
+        self.state.lock().unwrap().absent.retain(|absent| *absent != resource);
+    }
+
     pub(super) fn grant_all(&self) {
         self.state.lock().unwrap().denied.clear();
     }
@@ -162,8 +184,11 @@ impl State {
     }
 
     fn answer(&mut self, request: &Request<kube::client::Body>) -> Option<Response<Body>> {
-        let asked = Asked::read(request.uri());
         self.requests.push(request.uri().to_string());
+        if let ["", "apis", group, _version] = request.uri().path().split('/').collect::<Vec<_>>()[..] {
+            return Some(self.discover(group));
+        }
+        let asked = Asked::read(request.uri());
         let fault =
             self.faults.iter().position(|(resource, verb, _)| (*resource, *verb) == (asked.resource, asked.verb));
         if let Some((_, _, fault)) = fault.and_then(|at| self.faults.remove(at)) {
@@ -181,7 +206,24 @@ impl State {
             let message = format!("{} is forbidden: cannot {}", asked.resource, asked.verb);
             return Some(respond(403, status(403, &message).to_string()));
         }
+        if self.absent.contains(&asked.resource) {
+            return Some(respond(404, status(404, "the server could not find the requested resource").to_string()));
+        }
         Some(if asked.verb == "watch" { self.watch(asked) } else { self.list(&asked) })
+    }
+
+    /// What everybody may read: the resources of a group, or that there are none.
+    fn discover(&self, group: &str) -> Response<Body> {
+        let known = Resource::ALL.into_iter().filter(|resource| resource.group() == group);
+        let here: Vec<Value> = known
+            .map(Resource::as_str)
+            .filter(|resource| !self.absent.contains(resource))
+            .map(|resource| json!({"name": resource}))
+            .collect();
+        if here.is_empty() {
+            return respond(404, status(404, "the server could not find the requested resource").to_string());
+        }
+        respond(200, json!({"kind": "APIResourceList", "resources": here}).to_string())
     }
 
     fn list(&self, asked: &Asked) -> Response<Body> {
@@ -220,13 +262,20 @@ impl State {
 
 impl Asked {
     fn read(uri: &http::Uri) -> Self {
-        let parts: Vec<&str> = uri.path().trim_start_matches("/api/v1/").split('/').collect();
-        let (namespace, resource) = match parts[..] {
-            ["namespaces", namespace, resource] => (Some(namespace.to_owned()), resource),
-            [resource] => (None, resource),
+        let parts: Vec<&str> = uri.path().trim_start_matches('/').split('/').collect();
+        let (group, rest) = match &parts[..] {
+            ["api", "v1", rest @ ..] => ("", rest),
+            ["apis", group, _version, rest @ ..] => (*group, rest),
             _ => panic!("an unknown path: {uri}"),
         };
-        let resource = ["secrets", "pods", "serviceaccounts"].into_iter().find(|known| *known == resource).unwrap();
+        let (namespace, resource) = match rest {
+            ["namespaces", namespace, resource] => (Some((*namespace).to_owned()), *resource),
+            [resource] => (None, *resource),
+            _ => panic!("an unknown path: {uri}"),
+        };
+        let resource = Resource::ALL.into_iter().find(|known| known.as_str() == resource).unwrap();
+        assert_eq!(resource.group(), group, "{uri}");
+        let resource = resource.as_str();
         let query: Vec<(String, String)> =
             url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let get = |name: &str| query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);

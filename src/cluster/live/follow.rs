@@ -16,6 +16,8 @@ use super::slice::{Kind, Slice};
 use crate::cluster::wire::Interner;
 use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory};
 
+/// How often a kind that the cluster lacks is looked for.
+const ABSENT_PAUSE: Duration = Duration::from_secs(30);
 /// How often what RBAC denies is tried again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// A watch that ends sooner than this, and has told nothing, is a failure: without a pause it would spin.
@@ -53,6 +55,10 @@ pub(super) enum What {
     Changed(Item),
     /// An object is gone.
     Deleted(ObjectRef),
+    /// The cluster does not have what belongs to the slice.
+    Absent,
+    /// What belongs to the slice cannot be listed for now, and the inventory does not wait for it.
+    Unavailable,
     /// RBAC denies a verb.
     Denied(&'static str),
     /// RBAC grants a verb.
@@ -155,6 +161,18 @@ impl<M: WatchObserver> Follower<'_, M> {
     /// Tell of a failure and wait for as long as it takes.
     async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) {
         let (resource, reason) = (self.slice.resource(), failure.reason.as_str());
+        if resource.is_optional() {
+            if request::is_absent(&self.context.client, self.slice, failure).await {
+                debug!(resource = resource.as_str(), scope = %self.slice.scope(), "the cluster has none");
+                self.send(What::Absent).await;
+                self.told.store(0, Ordering::Relaxed);
+                tokio::time::sleep(ABSENT_PAUSE).await;
+                return;
+            }
+            if matches!(failure.reason, Reason::Api | Reason::Decode) {
+                self.send(What::Unavailable).await;
+            }
+        }
         self.context.metrics.error(resource, reason);
         let mut pause = backoff.next().unwrap_or(FORBIDDEN_PAUSE).max(failure.retry_after.unwrap_or_default());
         if failure.reason == Reason::Forbidden {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
-use super::slice::{Slice, WATCH_SECONDS};
+use super::slice::{Kind, Slice, WATCH_SECONDS};
 use crate::cluster::wire::{Text, nullable};
 
 /// Every reason for which a list or a watch fails, as metrics label it.
@@ -153,6 +153,40 @@ impl PageText {
         }
         Ok(page)
     }
+}
+
+/// Whether a failure tells that the cluster does not have the kind at all. A refusal does not tell, since RBAC is asked
+/// before the kind is looked for; so for a custom resource discovery is asked, which everybody may read.
+pub(super) async fn is_absent(client: &kube::Client, slice: &Slice, failure: &Failure) -> bool {
+    let Kind::Controllers(kind) = slice.kind else { return false };
+    match failure.code {
+        Some(404) => true,
+        Some(403) if kind.is_arc() => {
+            let path = format!("/apis/{}/{}", kind.group(), kind.version());
+            let request = http::Request::get(path).body(Vec::new());
+            let Ok(request) = request else { return false };
+            let answer = timeout(OPEN_TIMEOUT, client.request::<Discovered>(request)).await;
+            match answer {
+                Ok(Ok(found)) => !found.resources.iter().any(|one| one.name == slice.resource().as_str()),
+                Ok(Err(kube::Error::Api(status))) => status.code == 404,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// What discovery tells of a version of a group. It holds no secrets, so it may pass through kube's own reader.
+#[derive(Debug, Deserialize)]
+struct Discovered {
+    #[serde(default)]
+    resources: Vec<DiscoveredResource>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DiscoveredResource {
+    #[serde(default)]
+    name: String,
 }
 
 /// Fetch one page of a list.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::api::{ListParams, WatchParams};
 
-use crate::cluster::{DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope};
+use crate::cluster::{ControllerKind, DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope};
 
 /// The API server ends a watch after this long; it is started again where it stood.
 pub(super) const WATCH_SECONDS: u32 = 290;
@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Pods,
     /// `ServiceAccounts`.
     ServiceAccounts,
+    /// Objects that make pods. A cluster may lack them, and the inventory is complete without them.
+    Controllers(ControllerKind),
 }
 
 /// One list and watch.
@@ -40,22 +42,28 @@ pub(super) fn slices(scope: &Scope) -> Vec<Slice> {
         Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
         None => vec![None],
     };
-    let kinds =
-        [Kind::Secrets(DOCKERCONFIGJSON_TYPE), Kind::Secrets(DOCKERCFG_TYPE), Kind::ServiceAccounts, Kind::Pods];
-    namespaces.into_iter().flat_map(|namespace| kinds.map(|kind| Slice::new(kind, namespace.clone(), scope))).collect()
+    let all = [Kind::Secrets(DOCKERCONFIGJSON_TYPE), Kind::Secrets(DOCKERCFG_TYPE), Kind::ServiceAccounts, Kind::Pods];
+    let watched = ControllerKind::ALL.into_iter().filter(|kind| kind.resource().is_some()).map(Kind::Controllers);
+    let kinds: Vec<Kind> = all.into_iter().chain(watched).collect();
+    let of = |namespace: Option<Arc<str>>| kinds.iter().map(move |kind| Slice::new(*kind, namespace.clone(), scope));
+    namespaces.into_iter().flat_map(of).collect()
 }
 
 impl Slice {
     fn new(kind: Kind, namespace: Option<Arc<str>>, scope: &Scope) -> Self {
         let resource = kind.resource().as_str();
+        let base = match kind {
+            Kind::Controllers(kind) => format!("/apis/{}/{}", kind.group(), kind.version()),
+            _ => "/api/v1".to_owned(),
+        };
         let path = match &namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{namespace}/{resource}"),
-            None => format!("/api/v1/{resource}"),
+            Some(namespace) => format!("{base}/namespaces/{namespace}/{resource}"),
+            None => format!("{base}/{resource}"),
         };
         let mut fields: Vec<String> = match kind {
             Kind::Secrets(secret_type) => vec![format!("type={secret_type}")],
             Kind::Pods => vec!["status.phase!=Succeeded".to_owned(), "status.phase!=Failed".to_owned()],
-            Kind::ServiceAccounts => Vec::new(),
+            Kind::ServiceAccounts | Kind::Controllers(_) => Vec::new(),
         };
         if namespace.is_none() {
             let excluded = scope.excluded().iter().take(MAX_EXCLUDED_FIELDS);
@@ -116,6 +124,8 @@ impl Kind {
             Self::Secrets(_) => Resource::Secrets,
             Self::Pods => Resource::Pods,
             Self::ServiceAccounts => Resource::ServiceAccounts,
+            // Only kinds that are watched have a slice.
+            Self::Controllers(kind) => kind.resource().unwrap_or(Resource::ReplicaSets),
         }
     }
 
@@ -125,6 +135,7 @@ impl Kind {
             Self::Secrets(_) => "Secret",
             Self::Pods => "Pod",
             Self::ServiceAccounts => "ServiceAccount",
+            Self::Controllers(kind) => kind.as_str(),
         }
     }
 }
@@ -145,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_cluster_is_four_lists() {
+    fn the_whole_cluster_is_a_list_of_each_kind() {
         let slices = slices(&scope(&[], &["kube-system", "x"]));
         let told: Vec<_> = slices
             .iter()
@@ -153,7 +164,7 @@ mod tests {
             .collect();
         let excluded = "metadata.namespace!=kube-system,metadata.namespace!=x";
         assert_eq!(
-            told,
+            told[..4],
             [
                 ("/api/v1/secrets", &*format!("type=kubernetes.io/dockerconfigjson,{excluded}"), "!runner-pod"),
                 ("/api/v1/secrets", &*format!("type=kubernetes.io/dockercfg,{excluded}"), "!runner-pod"),
@@ -161,13 +172,18 @@ mod tests {
                 ("/api/v1/pods", &*format!("status.phase!=Succeeded,status.phase!=Failed,{excluded}"), ""),
             ]
         );
+        let others: Vec<_> = told[4..].iter().map(|(path, ..)| *path).collect();
+        assert_eq!(others[0], "/apis/apps/v1/deployments");
+        assert_eq!(others[6], "/apis/actions.github.com/v1alpha1/autoscalingrunnersets");
+        assert_eq!(others[13], "/apis/actions.summerwind.dev/v1alpha1/runnersets");
+        assert_eq!(others.len(), 14);
     }
 
     #[test]
     fn listed_namespaces_are_asked_one_by_one() {
         let slices = slices(&scope(&["a", "b"], &[]));
-        assert_eq!(slices.len(), 8);
-        assert!(slices.iter().all(|slice| slice.path.starts_with("/api/v1/namespaces/")));
+        assert_eq!(slices.len(), 2 * 18);
+        assert!(slices.iter().all(|slice| slice.path.contains("/namespaces/")));
         assert!(slices[0].covers(&ObjectRef::new("a", "x")) && !slices[0].covers(&ObjectRef::new("b", "x")));
     }
 }

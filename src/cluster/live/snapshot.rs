@@ -7,10 +7,10 @@ use tokio::time::{sleep, timeout};
 
 use super::apply::Ledger;
 use super::follow::{self, Change, Listed, What};
-use super::request::{Failure, Reason};
+use super::request::{self, Failure, Reason};
 use super::slice::{Slice, slices};
 use crate::cluster::wire::Interner;
-use crate::cluster::{Inventory, Origin, Scope};
+use crate::cluster::{Inventory, Origin, Problem, Scope};
 
 /// Bound on the whole look.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,11 +51,27 @@ pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<In
     let lists = timeout(SNAPSHOT_TIMEOUT, lists).await.map_err(|_| SnapshotError::TimedOut)?;
     let mut inventory = Inventory { origin: Origin::Cluster, ..Inventory::default() };
     let mut ledger = Ledger::new(&slices);
+    let mut unlisted = Vec::new();
     for (index, listed) in lists.into_iter().enumerate() {
         let what = match listed {
             Ok(listed) => What::Listed(listed),
+            Err(failure) if request::is_absent(client, &slices[index], &failure).await => What::Absent,
             Err(failure) if failure.reason == Reason::Forbidden => What::Denied("list"),
             Err(failure) if failure.code == Some(401) => return Err(SnapshotError::Unauthenticated),
+            // A broken conversion webhook of one kind must not hide the rest of the cluster.
+            Err(failure) if slices[index].resource().is_optional() && failure.code.is_some() => {
+                let resource = slices[index].resource().as_str();
+                ledger.apply(&mut inventory, Change { slice: index, what: What::Unavailable });
+                unlisted.push(Problem {
+                    source: "cluster".to_owned(),
+                    index: None,
+                    kind: Some(slices[index].kind.name().to_owned()),
+                    name: None,
+                    message: format!("cannot list {resource}: {failure}"),
+                    unparsable: false,
+                });
+                continue;
+            }
             Err(failure) => {
                 let resource = slices[index].resource().as_str();
                 return Err(SnapshotError::Failed { resource, cause: Box::new(failure) });
@@ -63,6 +79,7 @@ pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<In
         };
         ledger.apply(&mut inventory, Change { slice: index, what });
     }
+    inventory.problems.extend(unlisted);
     Ok(inventory)
 }
 

@@ -16,6 +16,9 @@ use super::*;
 use crate::cluster::{DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, Inventory, MissingPermission, ObjectRef};
 use crate::config::ScopeConfig;
 
+/// One of each kind, and two of Secrets.
+const WATCHES: usize = Resource::ALL.len() + 1;
+
 const DOCUMENT: &str = r#"{"auths":{"ghcr.io":{"auth":"bWU6Z2hwX2NhbmFyeQ=="}}}"#;
 
 #[derive(Clone, Default)]
@@ -81,10 +84,10 @@ impl Running {
         self.until("a complete inventory", Inventory::is_complete).await;
     }
 
-    /// Wait until all four watches have been open for a while.
+    /// Wait until all watches have been open for a while.
     async fn watching(&self, api: &FakeApi) {
         self.synced().await;
-        while api.watch_count() < 4 {
+        while api.watch_count() < WATCHES {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -352,7 +355,7 @@ async fn a_watch_that_ends_at_once_does_not_spin() {
     }
     let running = Running::start(&api, Scope::default());
     let start = Instant::now();
-    while api.watch_count() < 4 {
+    while api.watch_count() < WATCHES {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(start.elapsed() > Duration::from_secs(5), "{:?}", start.elapsed());
@@ -448,7 +451,7 @@ async fn listed_namespaces_need_roles_only_and_excluded_ones_are_not_seen() {
     let running = Running::start(&api, Scope::new(&some, &[]).unwrap());
     running.synced().await;
     assert_eq!(running.secrets(), ["a/s", "c/s"]);
-    assert!(api.requests().iter().all(|uri| uri.starts_with("/api/v1/namespaces/")), "{:?}", api.requests());
+    assert!(api.requests().iter().all(|uri| uri.contains("/namespaces/")), "{:?}", api.requests());
     // A list of one namespace must not drop what belongs to another.
     api.forget_quietly("secrets", "nothing");
     api.fail_next("secrets", "watch", Fault::Event(410));
@@ -512,4 +515,82 @@ async fn one_look_at_nothing_is_an_error_not_an_empty_cluster() {
     let error = snapshot_cluster(&api.client(), &Scope::default()).await.unwrap_err();
     assert!(matches!(error, SnapshotError::Unauthenticated));
     assert!(api.version() == 0);
+}
+
+fn scale_set(name: &str) -> Value {
+    json!({
+        "metadata": {"namespace": "ci", "name": name},
+        "spec": {
+            "githubConfigUrl": "https://github.com/org", "surprise": [1],
+            "template": {"spec": {"containers": [{"name": "runner", "image": "ghcr.io/org/runner"}]}},
+        },
+    })
+}
+
+fn scale_sets(inventory: &Inventory) -> Vec<String> {
+    inventory.controllers.keys().map(|(kind, at)| format!("{}/{at}", kind.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn custom_resources_come_and_go_while_the_watch_runs() {
+    const SETS: &str = "autoscalingrunnersets";
+    let api = FakeApi::default();
+    api.uninstall(SETS);
+    let running = Running::start(&api, Scope::default());
+    running.synced().await;
+    assert!(running.shared.read(|inventory| inventory.controllers.is_empty()));
+    for _ in 0..2 {
+        api.install(SETS);
+        // A list can be throttled while the server still sets the kind up.
+        api.fail_next(SETS, "list", Fault::Answer(429, status(429, "storage is (re)initializing").to_string()));
+        api.put(SETS, scale_set("set"));
+        running.until("the set", |inventory| scale_sets(inventory) == ["AutoscalingRunnerSet/ci/set"]).await;
+        let mut odd = scale_set("odd");
+        odd["spec"]["template"] = json!("text");
+        api.put(SETS, odd);
+        running.until("a problem", |inventory| inventory.problems.len() == 1).await;
+        api.put(SETS, scale_set("later"));
+        running.until("the later one", |inventory| inventory.controllers.len() == 2).await;
+        assert!(running.shared.read(Inventory::is_complete));
+
+        api.uninstall(SETS);
+        running.until("none", |inventory| inventory.controllers.is_empty() && inventory.problems.is_empty()).await;
+        assert!(running.shared.read(Inventory::is_complete));
+    }
+    // Absence is no error, and it is looked for twice a minute.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let (errors, asked) = (running.errors.all(), api.requests().len());
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(running.errors.all(), errors);
+    let lists = api.requests()[asked..].iter().filter(|uri| uri.contains(SETS)).count();
+    assert!((19..=21).contains(&lists), "{lists}");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_does_not_wait_for_what_is_optional() {
+    let api = FakeApi::default();
+    api.deny("deployments", "list");
+    api.deny("autoscalingrunnersets", "list");
+    // Of a group that the cluster lacks, a refusal says nothing: RBAC is asked first.
+    for legacy in ["runners", "runnerdeployments", "runnerreplicasets", "runnersets"] {
+        api.deny(legacy, "list");
+        api.uninstall(legacy);
+    }
+    for _ in 0..50 {
+        api.fail_next("ephemeralrunners", "list", Fault::Answer(500, status(500, "conversion webhook").to_string()));
+    }
+    let running = Running::start(&api, Scope::default());
+    running.synced().await;
+    let missing = || running.shared.read(|inventory| inventory.missing_permissions.iter().cloned().collect::<Vec<_>>());
+    let denied = |resource| MissingPermission { resource, verb: "list", scope: Arc::from("") };
+    assert_eq!(missing(), [denied(Resource::Deployments), denied(Resource::AutoscalingRunnerSets)]);
+    running.stop().await;
+
+    for _ in 0..50 {
+        api.fail_next("jobs", "list", Fault::Answer(500, status(500, "conversion webhook").to_string()));
+    }
+    let inventory = snapshot_cluster(&api.client(), &Scope::default()).await.unwrap();
+    assert!(inventory.is_complete());
+    assert!(inventory.problems.iter().any(|problem| problem.message.contains("cannot list jobs")));
 }

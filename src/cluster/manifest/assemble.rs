@@ -1,5 +1,5 @@
-//! One inventory of the objects of all files: later objects replace earlier ones, pods made of templates get their
-//! place, and `ServiceAccount` admission is simulated.
+//! One inventory of the objects of all files: later objects replace earlier ones, and for pods `ServiceAccount` admission
+//! is simulated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ pub(super) fn inventory<'a>(objects: impl Iterator<Item = &'a Loaded>, problems:
     let mut inventory =
         Inventory { origin: Origin::Files, problems, synced: Resource::ALL.into(), ..Inventory::default() };
     let mut plain = BTreeMap::new();
-    let mut made = BTreeMap::new();
     for object in objects {
         match object {
             Loaded::Secret(secret) => {
@@ -21,29 +20,20 @@ pub(super) fn inventory<'a>(objects: impl Iterator<Item = &'a Loaded>, problems:
             Loaded::ServiceAccount(account) => {
                 inventory.service_accounts.insert(account.at.clone(), Arc::clone(account));
             }
-            Loaded::Pod { pod, made: false, admitted } => {
+            Loaded::Pod { pod, admitted } => {
                 plain.insert(pod.at.clone(), (pod, *admitted));
             }
-            Loaded::Pod { pod, made: true, .. } => {
-                let kind = pod.owner.as_ref().map(|owner| Arc::clone(&owner.kind));
-                made.insert((pod.at.clone(), kind), pod);
+            Loaded::Controller(controller) => {
+                inventory.controllers.insert((controller.kind, controller.at.clone()), Arc::clone(controller));
+            }
+            Loaded::HookTemplates(at, templates) => {
+                inventory.hook_templates.insert(at.clone(), Arc::clone(templates));
             }
         }
     }
     for (at, (pod, admitted)) in plain {
         let pod = if admitted { Arc::clone(pod) } else { admit(pod, &inventory.service_accounts) };
         inventory.pods.insert(at, pod);
-    }
-    for ((at, kind), pod) in made {
-        let mut pod = admit(pod, &inventory.service_accounts);
-        if inventory.pods.contains_key(&at) {
-            // Two kinds can use one name. A slash cannot stand in the name of an object, so this one is free.
-            let name = format!("{}/{}", kind.as_deref().unwrap_or_default().to_lowercase(), at.name);
-            let mut moved = (*pod).clone();
-            moved.at = ObjectRef { namespace: Arc::clone(&at.namespace), name: Arc::from(name) };
-            pod = Arc::new(moved);
-        }
-        inventory.pods.insert(pod.at.clone(), pod);
     }
     inventory
 }

@@ -11,16 +11,18 @@ mod document;
 mod files;
 mod node;
 mod object;
+mod templates;
 mod watch;
 mod yaml;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(in crate::cluster) use templates::hook_templates;
 pub use watch::{FileSource, watch_files};
 
 use super::wire::Interner;
-use super::{Inventory, Pod, Problem, PullSecret, Scope, ServiceAccount};
+use super::{Controller, HookTemplates, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount};
 
 /// Where manifests are read from.
 #[derive(Clone)]
@@ -46,12 +48,12 @@ enum Loaded {
     Secret(Arc<PullSecret>),
     Pod {
         pod: Arc<Pod>,
-        /// Whether it was made of a template, so that its name is that of its owner.
-        made: bool,
         /// Whether an API server has admitted it already.
         admitted: bool,
     },
     ServiceAccount(Arc<ServiceAccount>),
+    Controller(Arc<Controller>),
+    HookTemplates(ObjectRef, Arc<HookTemplates>),
 }
 
 /// What one file holds.

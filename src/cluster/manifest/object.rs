@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::document::Origin;
 use super::node::Node;
-use super::{Contents, Loaded, docker};
+use super::{Contents, Loaded, docker, hook_templates};
 use crate::cluster::wire::{
-    Head, Interner, LabelShape, MetaShape, PodShape, SecretShape, ServiceAccountShape, ShapeError, WorkloadShape,
-    is_finished, pod, pull_secret, service_account, template_pod,
+    ControllerShape, Head, HooksShape, Interner, LabelShape, MetaShape, PodShape, SecretShape, ServiceAccountShape,
+    ShapeError, controller, is_finished, pod, pull_secret, service_account,
 };
-use crate::cluster::{ObjectRef, Owner, Problem, Scope};
+use crate::cluster::{ControllerKind, ObjectRef, Problem, Scope};
 
 /// How deep lists may stand in each other.
 const MAX_LISTS: usize = 16;
@@ -127,9 +127,8 @@ impl<'a> Reader<'a> {
             ("", "Secret") => Self::secret,
             ("", "Pod") => Self::pod,
             ("", "ServiceAccount") => Self::service_account,
-            ("", "ReplicationController")
-            | ("apps" | "extensions", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet")
-            | ("batch", "Job" | "CronJob") => Self::workload,
+            ("", "ConfigMap") => Self::config_map,
+            _ if ControllerKind::of(api_version, kind).is_some() => Self::controller,
             _ => {
                 self.index += 1;
                 return;
@@ -175,20 +174,26 @@ impl<'a> Reader<'a> {
             // What an API server has written out went through admission when it was created.
             let admitted = !shape.metadata.resource_version.is_empty();
             let pod = Arc::new(pod(&shape, placed.at, self.interner)?);
-            self.contents.objects.push(Loaded::Pod { pod, made: false, admitted });
+            self.contents.objects.push(Loaded::Pod { pod, admitted });
         }
         Ok(())
     }
 
-    fn workload(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
-        let shape: WorkloadShape<'_> = node.read()?;
-        let owner = Owner {
-            api_version: self.interner.intern(placed.api_version),
-            kind: self.interner.intern(placed.kind),
-            name: Arc::clone(&placed.at.name),
-        };
-        let pod = Arc::new(template_pod(&shape, placed.at, owner, self.interner)?);
-        self.contents.objects.push(Loaded::Pod { pod, made: true, admitted: false });
+    fn controller(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
+        let Some(kind) = ControllerKind::of(placed.api_version, placed.kind) else { return Ok(()) };
+        let shape: ControllerShape<'_> = node.read()?;
+        let hooks = if kind.is_arc() { Some(node.read::<HooksShape<'_>>()?) } else { None };
+        let controller = controller(kind, &shape, hooks.as_ref(), placed.at, self.interner)?;
+        self.contents.objects.push(Loaded::Controller(Arc::new(controller)));
+        Ok(())
+    }
+
+    /// Only what can be an extension template of container hooks is kept of a `ConfigMap`.
+    fn config_map(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
+        let templates = hook_templates(&node.read()?, self.interner);
+        if !templates.is_empty() {
+            self.contents.objects.push(Loaded::HookTemplates(placed.at, Arc::new(templates)));
+        }
         Ok(())
     }
 

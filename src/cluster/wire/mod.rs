@@ -5,7 +5,9 @@
 //! object in memory: annotations (which hold a copy of a Secret after `kubectl apply`), managed fields, other data.
 
 mod bytes;
+mod controller;
 mod convert;
+mod hooks;
 mod interner;
 mod pod;
 mod read;
@@ -15,9 +17,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(super) use controller::{ControllerShape, controller};
 pub(super) use convert::{at, pull_secret, service_account};
+pub(super) use hooks::{HooksShape, TemplateShape, hook_template};
 pub(super) use interner::Interner;
-pub(super) use pod::{PodShape, WorkloadShape, is_finished, pod, template_pod};
+pub(super) use pod::{PodShape, is_finished, pod};
 pub(super) use read::{ShapeError, read_json, read_tree};
 pub(super) use text::{List, Text, nullable};
 
@@ -92,6 +96,18 @@ pub(super) struct ServiceAccountShape<'a> {
     #[serde(borrow)]
     pub(super) image_pull_secrets: List<NameRef<'a>>,
 }
+
+/// A `ConfigMap`, of which only the text counts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ConfigMapShape<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) data: Texts<'a>,
+}
+
+/// The texts of a `ConfigMap`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Texts<'a>(#[serde(borrow)] pub(super) BTreeMap<Text<'a>, Text<'a>>);
 
 /// A reference to an object of the same namespace.
 #[derive(Debug, Default, Deserialize)]

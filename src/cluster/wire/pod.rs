@@ -1,10 +1,11 @@
-//! Pods and the pod templates of other kinds.
+//! Pods, and the specs of their templates.
 
 use serde::Deserialize;
 
 use super::convert::names;
 use super::text::{List, Text, nullable};
 use super::{Interner, Meta, NameRef, ShapeError};
+use crate::cluster::PodTemplate;
 use crate::cluster::objects::{ContainerKind, ObjectRef, Owner, Pod, PodImage, Waiting};
 
 /// Images of a pod at most, and pull Secrets at most. No node could run such a pod, but everything that is worked out
@@ -43,6 +44,16 @@ pub(in crate::cluster) struct PodMeta<'a> {
     pub(in crate::cluster) resource_version: Text<'a>,
     #[serde(borrow)]
     owner_references: List<OwnerReference<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    labels: HookLabels<'a>,
+}
+
+/// The one label that is read: container hooks set no owner on what they make, but name the runner's pod here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct HookLabels<'a> {
+    #[serde(borrow, rename = "runner-pod", deserialize_with = "nullable")]
+    runner_pod: Text<'a>,
 }
 
 impl<'a> PodMeta<'a> {
@@ -54,6 +65,21 @@ impl<'a> PodMeta<'a> {
             namespace: self.namespace.clone(),
             resource_version: self.resource_version.clone(),
         }
+    }
+
+    /// The owning controller; for what a container hook made, the runner's pod.
+    pub(super) fn owner(&self, interner: &Interner) -> Option<Owner> {
+        let controller = self.owner_references.0.iter().find(|owner| owner.controller);
+        let (api_version, kind, name) = match controller {
+            Some(owner) => (&*owner.api_version, &*owner.kind, &*owner.name),
+            None if self.labels.runner_pod.is_empty() => return None,
+            None => ("v1", "Pod", &*self.labels.runner_pod),
+        };
+        Some(Owner {
+            api_version: interner.intern(api_version),
+            kind: interner.intern(kind),
+            name: interner.intern(name),
+        })
     }
 }
 
@@ -72,18 +98,24 @@ struct OwnerReference<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct PodSpec<'a> {
+pub(super) struct PodSpec<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
-    service_account_name: Text<'a>,
+    pub(super) service_account_name: Text<'a>,
     /// The old name of `serviceAccountName`, which the API server still takes where the new one is empty.
     #[serde(borrow, deserialize_with = "nullable")]
     service_account: Text<'a>,
     #[serde(borrow)]
-    image_pull_secrets: List<NameRef<'a>>,
+    pub(super) image_pull_secrets: List<NameRef<'a>>,
+    /// The runner's image where ARC's legacy kinds write it; no pod has such a field.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) image: Text<'a>,
+    /// Of ARC's legacy kinds.
     #[serde(borrow)]
-    init_containers: List<Container<'a>>,
+    sidecar_containers: List<Container<'a>>,
     #[serde(borrow)]
-    containers: List<Container<'a>>,
+    pub(super) init_containers: List<Container<'a>>,
+    #[serde(borrow)]
+    pub(super) containers: List<Container<'a>>,
     #[serde(borrow)]
     ephemeral_containers: List<Container<'a>>,
     #[serde(borrow)]
@@ -92,11 +124,11 @@ struct PodSpec<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Container<'a> {
+pub(super) struct Container<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
-    name: Text<'a>,
+    pub(super) name: Text<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
-    image: Text<'a>,
+    pub(super) image: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,46 +185,6 @@ struct StateWaiting<'a> {
     message: Text<'a>,
 }
 
-/// An object that makes pods from a template: `spec.template`, or `spec.jobTemplate.spec.template` of a `CronJob`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::cluster) struct WorkloadShape<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    pub(in crate::cluster) metadata: Meta<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    spec: WorkloadSpec<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct WorkloadSpec<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    template: Template<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    job_template: JobTemplate<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct JobTemplate<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    spec: JobSpec<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct JobSpec<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    template: Template<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Template<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    spec: PodSpec<'a>,
-}
-
 /// Whether a pod has run to its end: it will not pull again.
 pub(in crate::cluster) fn is_finished(shape: &PodShape<'_>) -> bool {
     matches!(&*shape.status.phase, "Succeeded" | "Failed")
@@ -200,11 +192,7 @@ pub(in crate::cluster) fn is_finished(shape: &PodShape<'_>) -> bool {
 
 /// A Pod as it stands.
 pub(in crate::cluster) fn pod(shape: &PodShape<'_>, at: ObjectRef, interner: &Interner) -> Result<Pod, ShapeError> {
-    let owner = shape.metadata.owner_references.0.iter().find(|owner| owner.controller).map(|owner| Owner {
-        api_version: interner.intern(&owner.api_version),
-        kind: interner.intern(&owner.kind),
-        name: interner.intern(&owner.name),
-    });
+    let owner = shape.metadata.owner(interner);
     let status = &shape.status;
     let waiting = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses]
         .into_iter()
@@ -217,27 +205,12 @@ pub(in crate::cluster) fn pod(shape: &PodShape<'_>, at: ObjectRef, interner: &In
             })
         })
         .collect();
-    from_spec(&shape.spec, at, owner, waiting, interner)
+    let PodTemplate { service_account, pull_secrets, images } = template(&shape.spec, interner)?;
+    Ok(Pod { at, service_account, pull_secrets, admitted_from_service_account: false, images, owner, waiting })
 }
 
-/// The Pod that a controller would make of a template.
-pub(in crate::cluster) fn template_pod(
-    shape: &WorkloadShape<'_>,
-    at: ObjectRef,
-    owner: Owner,
-    interner: &Interner,
-) -> Result<Pod, ShapeError> {
-    let spec = if &*owner.kind == "CronJob" { &shape.spec.job_template.spec.template } else { &shape.spec.template };
-    from_spec(&spec.spec, at, Some(owner), Vec::new(), interner)
-}
-
-fn from_spec(
-    spec: &PodSpec<'_>,
-    at: ObjectRef,
-    owner: Option<Owner>,
-    waiting: Vec<Waiting>,
-    interner: &Interner,
-) -> Result<Pod, ShapeError> {
+/// What a template says about pulling, before admission.
+pub(super) fn template(spec: &PodSpec<'_>, interner: &Interner) -> Result<PodTemplate, ShapeError> {
     let images = images(spec, interner);
     if images.len() > MOST_IMAGES {
         return Err(ShapeError::new(
@@ -252,22 +225,19 @@ fn from_spec(
             &format!("a pod of more than {MOST_PULL_SECRETS} pull Secrets is not looked at"),
         ));
     }
-    let account = [&spec.service_account_name, &spec.service_account].into_iter().find(|name| !name.is_empty());
-    Ok(Pod {
-        at,
-        service_account: interner.intern(account.map_or("default", |name| name)),
-        pull_secrets,
-        admitted_from_service_account: false,
-        images,
-        owner,
-        waiting,
-    })
+    Ok(PodTemplate { service_account: interner.intern(account(spec)), pull_secrets, images })
+}
+
+fn account<'s>(spec: &'s PodSpec<'_>) -> &'s str {
+    let names = [&spec.service_account_name, &spec.service_account];
+    names.into_iter().find(|name| !name.is_empty()).map_or("default", |name| name)
 }
 
 fn images(spec: &PodSpec<'_>, interner: &Interner) -> Vec<PodImage> {
     let containers = [
         (ContainerKind::Init, &spec.init_containers),
         (ContainerKind::Regular, &spec.containers),
+        (ContainerKind::Regular, &spec.sidecar_containers),
         (ContainerKind::Ephemeral, &spec.ephemeral_containers),
     ]
     .into_iter()

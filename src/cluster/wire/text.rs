@@ -46,20 +46,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A list in which null stands for nothing, as Go reads it.
+/// A list in which null stands for nothing, as Go reads it. The second field tells whether a list was written at all.
 #[derive(Debug)]
-pub(in crate::cluster) struct List<T>(pub(in crate::cluster) Vec<T>);
+pub(in crate::cluster) struct List<T>(pub(in crate::cluster) Vec<T>, bool);
+
+impl<T> List<T> {
+    /// Whether there is a list, be it empty: what Go calls non-nil.
+    pub(in crate::cluster) fn is_written(&self) -> bool {
+        self.1
+    }
+}
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Vec::new(), false)
     }
 }
 
 impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = Option::<Vec<Option<T>>>::deserialize(deserializer)?.unwrap_or_default();
-        Ok(Self(items.into_iter().map(Option::unwrap_or_default).collect()))
+        let items = Option::<Vec<Option<T>>>::deserialize(deserializer)?;
+        let is_written = items.is_some();
+        Ok(Self(items.unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect(), is_written))
     }
 }
 

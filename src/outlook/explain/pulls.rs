@@ -17,7 +17,7 @@ use crate::outlook::words::{self, Cause};
 use crate::outlook::workloads::{Attempt, Broken, Context, Presented, Pulls, Resolved};
 use crate::outlook::{Outlook, images};
 use crate::verdict::Status;
-use crate::workload::{PodRole, SecretSource, Workload, of_pod};
+use crate::workload::{PodRole, SecretSource, Workload};
 
 pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: DateTime<Utc>) -> Answer {
     let entries = Entries::of(inputs.book);
@@ -73,14 +73,12 @@ struct Teller<'t, 'a> {
 }
 
 impl Teller<'_, '_> {
-    /// The `ServiceAccount` that the pods of a workload use, where some pod shows it.
+    /// The `ServiceAccount` that the pods of a workload use.
     fn service_account(&self, workload: &Workload) -> Option<Arc<str>> {
         if let Target::ServiceAccount { name, .. } = self.target {
             return Some(Arc::from(name.as_str()));
         }
-        let pods = self.inputs.inventory.pods.values().filter(|pod| pod.at.namespace == workload.key.namespace);
-        let mut own = pods.filter(|pod| of_pod(pod).is_some_and(|of| of.key == workload.key));
-        own.next().map(|pod| pod.service_account.clone())
+        workload.pulls.first().map(|pull| pull.service_account.clone())
     }
 
     fn free_name(&self, namespace: &Arc<str>) -> String {
@@ -167,6 +165,8 @@ impl Teller<'_, '_> {
         let source = match pull.pull.source {
             SecretSource::Pod => "pod",
             SecretSource::ServiceAccount => "service_account",
+            SecretSource::HookTemplate => "hook_template",
+            SecretSource::JobSecret => "job_secret",
         };
         let own = pull.matched.iter().map(|one| {
             let entry = self.entries.get(one.entry);

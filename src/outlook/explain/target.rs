@@ -196,7 +196,7 @@ pub(super) fn find(inputs: &Inputs<'_>, namespace: Option<&str>, target: &Target
             }
             let pods = inputs.inventory.pods.values().filter(|pod| kind == "pod" && *pod.at.name == **name);
             for pod in pods {
-                if let Some(workload) = of_pod(pod) {
+                if let Some(workload) = of_pod(pod, inputs.inventory) {
                     take(made_up(&pod.at, "Pod", workload.key.role), workload);
                 }
             }
@@ -208,10 +208,12 @@ pub(super) fn find(inputs: &Inputs<'_>, namespace: Option<&str>, target: &Target
                 let pull = Pull {
                     image,
                     containers: Vec::new(),
+                    namespace: Arc::clone(&at.namespace),
+                    service_account: Arc::clone(&at.name),
                     secrets: secrets.into(),
                     source: SecretSource::ServiceAccount,
                 };
-                take(key.clone(), Workload { key, pulls: vec![pull] });
+                take(key.clone(), Workload { key, pulls: vec![pull], idle: false, gap: None });
             }
         }
         Target::Image(image) => {

@@ -1,5 +1,6 @@
 //! Small worlds, built through the real rooms to the left: Secrets are decoded, pods are rolled up, evidence is proven.
 
+mod arc;
 mod copies;
 mod credentials;
 mod explain;

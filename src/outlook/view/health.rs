@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::relative;
-use crate::cluster::MissingPermission;
+use crate::cluster::{MissingPermission, Resource};
 use crate::credential::Severity;
 use crate::outlook::Snapshot;
 
@@ -63,7 +63,8 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthLine> {
     let daemon = &snapshot.daemon;
     let line = |state, subject: String, detail: String| HealthLine { state, subject, detail };
     let mut lines = Vec::new();
-    for (resource, synced) in &daemon.synced {
+    // What a cluster may lack is told only where it is awaited.
+    for (resource, synced) in daemon.synced.iter().filter(|(resource, synced)| !(*synced && resource.is_optional())) {
         let detail = if *synced { "complete" } else { "the first list has not arrived yet" };
         lines.push(line(
             HealthState::warn_if(!synced),
@@ -111,7 +112,7 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthLine> {
 /// A rule that lacks in RBAC: the verbs of one resource in one scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingRule<'a> {
-    resource: &'static str,
+    resource: Resource,
     scope: &'a str,
     verbs: Vec<&'static str>,
 }
@@ -120,7 +121,7 @@ impl MissingRule<'_> {
     /// What cannot be done, in words.
     fn subject(&self) -> String {
         let place = if self.scope.is_empty() { "in all namespaces".to_owned() } else { format!("in {}", self.scope) };
-        format!("permission to {} {} {place}", self.verbs.join(" and "), self.resource)
+        format!("permission to {} {} {place}", self.verbs.join(" and "), self.resource.as_str())
     }
 }
 
@@ -133,15 +134,21 @@ impl std::fmt::Display for MissingRule<'_> {
             write!(f, "add to the rules of the Role in namespace {}: ", self.scope)?;
         }
         let verbs: Vec<String> = self.verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
-        write!(f, "- {{apiGroups: [\"\"], resources: [\"{}\"], verbs: [{}]}}", self.resource, verbs.join(", "))
+        write!(
+            f,
+            "- {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [{}]}}",
+            self.resource.group(),
+            self.resource.as_str(),
+            verbs.join(", ")
+        )
     }
 }
 
-/// The rules to add, one per resource and scope. All resources that are watched stand in the core group.
+/// The rules to add, one per resource and scope.
 pub fn missing_rules(missing: &[MissingPermission]) -> Vec<MissingRule<'_>> {
-    let mut by_place: BTreeMap<(&'static str, &str), Vec<&'static str>> = BTreeMap::new();
+    let mut by_place: BTreeMap<(Resource, &str), Vec<&'static str>> = BTreeMap::new();
     for permission in missing {
-        let verbs = by_place.entry((permission.resource.as_str(), &permission.scope)).or_default();
+        let verbs = by_place.entry((permission.resource, &permission.scope)).or_default();
         if !verbs.contains(&permission.verb) {
             verbs.push(permission.verb);
         }

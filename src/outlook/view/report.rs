@@ -140,6 +140,8 @@ pub struct WorkloadView<'a> {
     pub findings: &'a [Finding],
     pub reason: &'a str,
     pub fix: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
 }
 
 impl<'a> From<&'a WorkloadRow> for WorkloadView<'a> {
@@ -164,6 +166,7 @@ impl<'a> From<&'a WorkloadRow> for WorkloadView<'a> {
             findings: &row.findings,
             reason: &row.reason,
             fix: &row.fix,
+            idle: row.idle,
         }
     }
 }

@@ -74,7 +74,7 @@ fn lists(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<List<'_>, BTre
     let mut lists: BTreeMap<List<'_>, BTreeSet<&Arc<str>>> = BTreeMap::new();
     for workload in workloads.values() {
         for pull in &workload.pulls {
-            lists.entry((&workload.key.namespace, &*pull.secrets)).or_default().insert(&pull.image);
+            lists.entry((&pull.namespace, &*pull.secrets)).or_default().insert(&pull.image);
         }
     }
     lists

@@ -1,0 +1,49 @@
+//! Templates: what the pods of a controller will pull once there are any, with the admission of `ServiceAccounts` in
+//! simulation (`plugin/pkg/admission/serviceaccount/admission.go`).
+
+use std::sync::Arc;
+
+use super::owners::Owners;
+use super::rollup::Puller;
+use super::{Gap, SecretSource};
+use crate::cluster::{Controller, Inventory, ObjectRef};
+
+/// What the pods of a controller pull; `None` where the template of its owner counts.
+pub(super) fn controller<'a>(
+    controller: &'a Controller,
+    inventory: &'a Inventory,
+    owners: &Owners<'_>,
+) -> Option<Puller<'a>> {
+    let template = controller.template.as_ref()?;
+    let namespace = &controller.at.namespace;
+    let (secrets, source) = admitted(&template.pull_secrets, namespace, &template.service_account, inventory);
+    let images = template.images.iter().map(|image| (&image.image, &image.container));
+    let gap = (controller.kind.is_legacy_arc() && template.pull_secrets.is_empty()).then_some(Gap::ControllerDefault);
+    Some(Puller {
+        key: owners.of_controller(controller),
+        namespace,
+        service_account: &template.service_account,
+        secrets,
+        source,
+        // Which list counts is then for the controller to say, so nothing can be told of any image.
+        images: if gap.is_some() { Vec::new() } else { images.collect() },
+        idle: controller.idle,
+        gap,
+    })
+}
+
+/// The list that a new pod ends up with: its own, or that of its `ServiceAccount` where it has none.
+pub(super) fn admitted<'a>(
+    own: &'a [Arc<str>],
+    namespace: &Arc<str>,
+    account: &Arc<str>,
+    inventory: &'a Inventory,
+) -> (&'a [Arc<str>], SecretSource) {
+    let at = ObjectRef { namespace: namespace.clone(), name: account.clone() };
+    match inventory.service_accounts.get(&at) {
+        Some(account) if own.is_empty() && !account.pull_secrets.is_empty() => {
+            (&account.pull_secrets, SecretSource::ServiceAccount)
+        }
+        _ => (own, SecretSource::Pod),
+    }
+}
