@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table};
 
 use super::report::Look;
 use crate::credential::Severity;
@@ -109,7 +109,7 @@ impl Page<'_> {
 
     fn credentials(&mut self, credentials: &[ExplainedCredential]) -> io::Result<()> {
         let stacked = self.look.width.is_some_and(|width| width < WIDE);
-        let mut table = self.table();
+        let mut table = self.look.table();
         if stacked {
             table.set_header(["#", "SECRET\nREGISTRY\nUSER", "STATUS\nANSWER\nFROM", "IN WORDS"]);
         } else {
@@ -188,7 +188,7 @@ impl Page<'_> {
         if dependents.is_empty() {
             return self.paragraph(0, "Nothing would present it.", Tint::None);
         }
-        let mut table = self.table();
+        let mut table = self.look.table();
         table.set_header(["WHAT DEPENDS ON IT", "NOW", "IF IT DIED"]);
         for one in dependents {
             let mut who = format!("{}/{}", one.workload_kind, one.workload_name);
@@ -220,7 +220,7 @@ impl Page<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        let mut table = self.table();
+        let mut table = self.look.table();
         table.add_row([self.cell(printable(text).into_owned(), tint)]);
         if let Some(column) = table.column_mut(0) {
             column.set_padding((indent, 0));
@@ -229,21 +229,6 @@ impl Page<'_> {
             writeln!(self.out, "{}", line.trim_end())?;
         }
         Ok(())
-    }
-
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if self.look.colour {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        match self.look.width {
-            Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(40)),
-            None => table.set_content_arrangement(ContentArrangement::Disabled),
-        };
-        table
     }
 
     fn cell(&self, text: String, tint: Tint) -> Cell {

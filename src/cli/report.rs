@@ -28,6 +28,24 @@ pub struct Look {
     pub colour: bool,
 }
 
+impl Look {
+    /// An empty table that looks so.
+    pub(super) fn table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if self.colour {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        match self.width {
+            Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(40)),
+            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        table
+    }
+}
+
 /// Write the report of a snapshot.
 pub fn write(snapshot: &Snapshot, look: Look, out: &mut dyn Write) -> io::Result<()> {
     let mut report = Report { look, out, first: true };
@@ -52,7 +70,7 @@ impl Report<'_> {
             return Ok(());
         }
         let stacked = self.look.width.is_some_and(|width| width < WIDE);
-        let mut table = self.table();
+        let mut table = self.look.table();
         let header = ["SECRET", "REGISTRY", "USER", "STATUS", "EXPIRES", "WORKLOADS", "WHY"];
         if stacked {
             table.set_header([header[..3].join("\n"), header[3..6].join("\n"), header[6].to_owned()]);
@@ -258,27 +276,12 @@ impl Report<'_> {
 
     /// Words at an indent, folded at the width.
     fn paragraph(&mut self, indent: u16, text: &str, severity: Option<Severity>) -> io::Result<()> {
-        let mut table = self.table();
+        let mut table = self.look.table();
         table.add_row(Row::from([self.tinted(text.to_owned(), severity, false)]));
         if let Some(column) = table.column_mut(0) {
             column.set_padding((indent, 0));
         }
         self.print(&table)
-    }
-
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if self.look.colour {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        match self.look.width {
-            Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(40)),
-            None => table.set_content_arrangement(ContentArrangement::Disabled),
-        };
-        table
     }
 
     fn tinted(&self, text: String, severity: Option<Severity>, good: bool) -> Cell {

@@ -2,6 +2,9 @@
 //!
 //! The patrol alone holds what an explanation needs, and keeps no second copy of it for the faces: they send a question.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::{ExchangeLost, Patrol, Progress};
@@ -47,8 +50,8 @@ impl Patrol {
         self.with_inputs(|inputs| explain(inputs, namespace, target, now))
     }
 
-    /// Explain a target after one round. What is pulled in other namespaces has no say in it, so Secrets and pods there are
-    /// left out of the round.
+    /// Explain a target after one round. What is pulled in namespaces where nothing of the target's is pulled has no say in
+    /// it, so Secrets and pods there are left out of the round.
     ///
     /// # Errors
     /// [`ExchangeLost`] when an exchange panicked; inside, [`ExplainError`] when there is no such target.
@@ -64,9 +67,13 @@ impl Patrol {
             Ok(namespace) => namespace,
             Err(error) => return Ok(Err(error)),
         };
+        // A listener pulls in the controller's namespace, with the Secrets there.
+        let here = self.workloads.values().filter(|workload| workload.key.namespace == namespace);
+        let mut kept: HashSet<Arc<str>> = here.flat_map(|of| &of.pulls).map(|pull| pull.namespace.clone()).collect();
+        kept.insert(namespace.clone());
         self.inventory.update(|inventory| {
-            inventory.secrets.retain(|at, _| at.namespace == namespace);
-            inventory.pods.retain(|at, _| at.namespace == namespace);
+            inventory.secrets.retain(|at, _| kept.contains(&at.namespace));
+            inventory.pods.retain(|at, _| kept.contains(&at.namespace));
             true
         });
         self.settle(on_progress).await?;

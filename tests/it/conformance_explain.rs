@@ -10,11 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-fn vectors(file: &str) -> Vec<Value> {
-    let path = format!("{}/tests/conformance/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).expect("the vectors are there");
-    text.lines().map(|line| serde_json::from_str(line).expect("a vector is JSON")).collect()
-}
+use crate::support::vectors::vectors;
 
 /// One run of the program over the objects of one vector.
 fn explain(target: &str, items: &[Value]) -> Value {

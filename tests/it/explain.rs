@@ -284,3 +284,40 @@ async fn the_api_explains_what_the_daemon_knows() {
     }
     daemon.stop().await;
 }
+
+/// A listener pulls in the controller's namespace: its Secret there is part of what the round reads.
+#[test]
+fn a_listener_keeps_the_secrets_of_its_own_namespace() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |namespace: &str, name: &str| {
+        let document = crate::support::manifests::docker_config("quay.io", "u", "p");
+        crate::support::manifests::pull_secret(namespace, name, &document)
+    };
+    let file = folder.path().join("set.yaml");
+    let text = format!(
+        "apiVersion: actions.github.com/v1alpha1\nkind: AutoscalingRunnerSet\n\
+         metadata: {{name: set, namespace: arc-runners}}\nspec:\n  githubConfigUrl: https://github.com/acme\n  \
+         template: {{spec: {{imagePullSecrets: [{{name: run-pull}}], containers: [{{name: runner, image: quay.io/a/r}}]}}}}\n\
+         ---\napiVersion: actions.github.com/v1alpha1\nkind: AutoscalingListener\n\
+         metadata: {{name: set-listener, namespace: arc-systems}}\nspec: {{autoscalingRunnerSetName: set, \
+         autoscalingRunnerSetNamespace: arc-runners, image: quay.io/a/c, imagePullSecrets: [{{name: ctl-pull}}]}}\n{}{}",
+        secret("arc-systems", "ctl-pull"),
+        secret("arc-runners", "run-pull"),
+    );
+    std::fs::write(&file, text).unwrap();
+    for mode in [&["--offline"][..], &[]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_pull-patrol"))
+            .args(["explain", "autoscalingrunnerset/set", "-o", "json"])
+            .args(mode)
+            .arg(&file)
+            .output()
+            .unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let images = document["images"].as_array().unwrap();
+        let secret_of = |role: &str| {
+            let image = images.iter().find(|image| image["pod_role"] == role).unwrap();
+            image["credentials"][0]["secret_name"].clone()
+        };
+        assert_eq!((secret_of("runner"), secret_of("listener")), ("run-pull".into(), "ctl-pull".into()), "{mode:?}");
+    }
+}

@@ -3,3 +3,4 @@
 pub(crate) mod manifests;
 pub(crate) mod published;
 pub(crate) mod real;
+pub(crate) mod vectors;
