@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Target;
+use crate::outlook::gaps;
 use crate::outlook::words::{Cause, Failing, create, edit, quoted, registry_of};
 use crate::outlook::workloads::Broken;
 use crate::verdict::Status;
-use crate::workload::{Pull, SecretSource, WorkloadKey};
+use crate::workload::{PodRole, Pull, SecretSource, WorkloadKey};
 
 /// What is to be mended.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Patient<'_> {
 
     /// What mends it, in order; none where nothing is known to be wrong.
     pub(super) fn commands(&self, cause: &Cause) -> Vec<String> {
-        let namespace = &self.key.namespace;
+        let namespace = &self.pull.namespace;
         match cause {
             Cause::ImageDoesNotParse(_) => vec![edit(self.key)],
             Cause::Malformed(secret) => {
@@ -77,13 +78,13 @@ impl Patient<'_> {
         if failing.others {
             commands.push("# this replaces all of the Secret: add its other entries again".to_owned());
         }
-        commands.push(create(&self.key.namespace, &failing.secret, &failing.registry, user, failing.legacy));
+        commands.push(create(&self.pull.namespace, &failing.secret, &failing.registry, user, failing.legacy));
         commands
     }
 
     /// No credential matches. A Secret that the list names and that is not there, or is skipped, is what was meant.
     fn cover(&self, registry: &str, covering: Option<&str>) -> Vec<String> {
-        let namespace = &self.key.namespace;
+        let namespace = &self.pull.namespace;
         if let Some(secret) = covering {
             return self.name(secret);
         }
@@ -100,6 +101,13 @@ impl Patient<'_> {
 
     /// Put a Secret on the list, behind those that are there: a patch of this list replaces it.
     fn name(&self, secret: &str) -> Vec<String> {
+        // The template of a scale set makes neither its listener nor its workflow pods.
+        if matches!(self.key.role, PodRole::Listener | PodRole::Workflow)
+            && let Some(way) = gaps::where_to_name(self.key, self.pull, secret)
+        {
+            // A line break in a name would end the comment.
+            return vec![format!("# {}", way.replace(char::is_control, " "))];
+        }
         let mut names: Vec<&str> = self.pull.secrets.iter().map(AsRef::as_ref).filter(|name| *name != secret).collect();
         names.push(secret);
         let list: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();

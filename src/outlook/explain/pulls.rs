@@ -106,14 +106,14 @@ impl Teller<'_, '_> {
         let image = self.images.get(pull.image);
         let credentials = self.credentials(pull, image);
         let later = self.context.later_credential_only(pull, image).map(|(_, finding)| finding);
-        let (outlook, deadline, cause) = self.context.image(&key.namespace, pull, image);
+        let (outlook, deadline, cause) = self.context.image(&pull.pull.namespace, pull, image);
         let patient = Patient {
             target: self.target,
             key,
             pull: pull.pull,
             service_account,
             broken,
-            free_name: &self.free_name(&key.namespace),
+            free_name: &self.free_name(&pull.pull.namespace),
         };
         let (mut reason, fix) = match &cause {
             Some(cause) => (words::explain(key, pull.pull, cause).0, patient.commands(cause)),

@@ -30,14 +30,15 @@ pub(super) fn answer(inputs: &Inputs<'_>, namespace: &Arc<str>, name: &str, now:
     let mut dependents = Vec::new();
     for (workload, resolved, _) in &pulls.workloads {
         for pull in resolved {
-            if counts && !depends_on(&entries, pull, &at) || !pull.pull.secrets.contains(&at.name) {
+            let named = pull.pull.namespace == at.namespace && pull.pull.secrets.contains(&at.name);
+            if !named || (counts && !depends_on(&entries, pull, &at)) {
                 continue;
             }
             let image = images.get(pull.image);
             let key = &workload.key;
-            let (outlook, ..) = context.image(&key.namespace, pull, image);
+            let (outlook, ..) = context.image(&pull.pull.namespace, pull, image);
             context.dead = Some(&at);
-            let (outlook_without, ..) = context.image(&key.namespace, pull, image);
+            let (outlook_without, ..) = context.image(&pull.pull.namespace, pull, image);
             context.dead = None;
             dependents.push(Dependent {
                 workload_namespace: key.namespace.to_string(),

@@ -259,3 +259,15 @@ fn a_name_cannot_run_anything_in_a_pasted_command() {
         }
     }
 }
+
+#[test]
+fn a_broken_secret_has_no_dependents_in_other_namespaces() {
+    let mut world = World::cluster();
+    world.raw_secret("b", "bad", "kubernetes.io/dockerconfigjson", "{");
+    world.pod("a", "stranger", &["bad"], &[WEB]);
+    world.pod("b", "own", &["bad"], &[WEB]);
+    let Answer::Secret { dependents, .. } = world.explain(Some("b"), "secret/bad", None).unwrap().answer else {
+        panic!("a Secret was asked for");
+    };
+    assert_eq!(dependents.iter().map(|one| &*one.workload_name).collect::<Vec<_>>(), ["own"]);
+}
