@@ -132,6 +132,8 @@ pub struct FaultRule {
     /// Share of the matching requests that are hit, 0 to 1. Which ones follows from the seed and the request alone, not
     /// from the order in which different requests come in.
     pub share: Option<f64>,
+    /// Of the matching requests each so-many-th is hit; `None` is all.
+    pub every: Option<u32>,
     /// What happens.
     pub fault: Fault,
 }
@@ -154,6 +156,7 @@ impl FaultRule {
             from: None,
             until: None,
             share: None,
+            every: None,
             fault,
         }
     }
@@ -204,6 +207,13 @@ impl FaultRule {
     #[must_use]
     pub fn share(mut self, share: f64) -> Self {
         self.share = Some(share);
+        self
+    }
+
+    /// Hits each `nth` of the matching requests, and none before: with two or more, never two in a row.
+    #[must_use]
+    pub fn every(mut self, nth: u32) -> Self {
+        self.every = Some(nth);
         self
     }
 }

@@ -40,6 +40,9 @@ impl ActiveFault {
         if self.matched <= rule.skip {
             return false;
         }
+        if rule.every.is_some_and(|nth| !(self.matched - rule.skip).is_multiple_of(nth.max(1))) {
+            return false;
+        }
         if let Some(share) = rule.share {
             let who = format!("{presented:?}");
             let query = request.query.as_deref().unwrap_or_default();

@@ -89,6 +89,20 @@ async fn a_share_is_drawn_from_the_seed_alone() {
 }
 
 #[tokio::test]
+async fn each_third_is_hit_after_those_let_through() {
+    let world = start().await;
+    let fault = world.fault(FaultRule::on(Host::Ghcr, Fault::status(503)).skip(1).every(3).times(2));
+    let mut hit = Vec::new();
+    for number in 1..=12 {
+        if get(&world.ghcr_url(), "/v2/").await.status == 503 {
+            hit.push(number);
+        }
+    }
+    assert_eq!(hit, [4, 7]);
+    assert_eq!(fault.hits(), 2);
+}
+
+#[tokio::test]
 async fn throttling_has_every_form() {
     let world = start().await;
     let duration = Fault::RateLimited { retry_after: RetryAfter::Absent, ghcr_duration: Some("880.092µs".to_owned()) };
