@@ -185,6 +185,27 @@ pub struct ArcTraits {
     pub github_host: Box<str>,
     /// The scale set that a listener serves.
     pub scale_set: Option<ObjectRef>,
+    /// What the controller says of one runner.
+    pub runner: Option<RunnerStatus>,
+}
+
+/// `status` of an `EphemeralRunner`, as ARC's controller writes it (`EphemeralRunnerStatus` in
+/// `apis/actions.github.com/v1alpha1/ephemeralrunner_types.go`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunnerStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Outdated`; empty before its pod was seen.
+    pub phase: Arc<str>,
+    /// `reason`, cut to 128 characters; mostly empty.
+    pub reason: Box<str>,
+    /// `message`, cut to 256 characters; mostly empty.
+    pub message: Box<str>,
+}
+
+impl RunnerStatus {
+    /// Whether its pod has not started, as far as the controller knows.
+    pub fn is_pending(&self) -> bool {
+        matches!(&*self.phase, "" | "Pending")
+    }
 }
 
 /// Container hooks of runners (actions/runner-container-hooks).
@@ -201,15 +222,67 @@ pub struct Hooks {
 pub enum HookTemplateRef {
     /// There is none.
     None,
-    /// A key of a `ConfigMap` of the namespace.
-    ConfigMap {
+    /// A key of an object of the namespace.
+    Key {
+        /// What kind of object.
+        holder: TemplateHolder,
         /// Its name.
         name: Arc<str>,
         /// The key.
         key: Box<str>,
     },
-    /// Somewhere that is not read: a Secret, or a file of the image.
+    /// Somewhere that is not read, such as a file of the image.
     Unread(Box<str>),
+}
+
+/// The kinds of objects that hold extension templates, as they are mounted into a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TemplateHolder {
+    /// A `ConfigMap`.
+    ConfigMap,
+    /// A Secret.
+    Secret,
+}
+
+impl TemplateHolder {
+    /// The Kubernetes kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+
+    /// What RBAC rules call it.
+    pub fn resource(self) -> Resource {
+        match self {
+            Self::ConfigMap => Resource::ConfigMaps,
+            Self::Secret => Resource::Secrets,
+        }
+    }
+}
+
+/// Kind and place of an object that holds extension templates.
+pub type HookTemplateKey = (TemplateHolder, ObjectRef);
+
+/// What is known of an object that holds extension templates: those of its keys that matter, or why they are not known.
+pub type HookTemplateState = Result<HookTemplates, NotRead>;
+
+/// Why an object of a live cluster that a scale set names was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It was asked for a moment ago.
+    Pending,
+    /// It does not exist.
+    Absent,
+    /// RBAC denies it.
+    Denied,
+    /// No object can have such a name.
+    NoName,
+    /// Too many objects are named, so that this one is left out.
+    TooMany,
+    /// The API server cannot tell, or the object has not the shape it should have.
+    Failed(Box<str>),
 }
 
 /// What an extension template says about pulling. A field that it has replaces what the hook would write
@@ -226,5 +299,5 @@ pub struct HookTemplate {
     pub replaces_init: bool,
 }
 
-/// The templates of a `ConfigMap`, by key. A key that holds none has the reason why not.
+/// The templates of one object, by key. A key that holds none has the reason why not.
 pub type HookTemplates = std::collections::BTreeMap<Box<str>, Result<HookTemplate, Box<str>>>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::controller::{Controller, ControllerKey, ControllerKind, HookTemplates};
+use super::controller::{Controller, ControllerKey, ControllerKind, HookTemplateKey, HookTemplateState};
 use super::objects::{ObjectRef, Pod, PullSecret, ServiceAccount};
 
 /// Where the objects come from: decides what a reference to an absent Secret proves.
@@ -56,11 +56,13 @@ pub enum Resource {
     RunnerReplicaSets,
     /// Legacy stateful sets of runners.
     RunnerSets,
+    /// Those `ConfigMaps` that runners name for the templates of their container hooks, and no others.
+    ConfigMaps,
 }
 
 impl Resource {
     /// All of them, in a stable order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Secrets,
         Self::Pods,
         Self::ServiceAccounts,
@@ -78,6 +80,7 @@ impl Resource {
         Self::RunnerDeployments,
         Self::RunnerReplicaSets,
         Self::RunnerSets,
+        Self::ConfigMaps,
     ];
 
     /// The plural, as RBAC rules write it.
@@ -100,6 +103,7 @@ impl Resource {
             Self::RunnerDeployments => "runnerdeployments",
             Self::RunnerReplicaSets => "runnerreplicasets",
             Self::RunnerSets => "runnersets",
+            Self::ConfigMaps => "configmaps",
         }
     }
 
@@ -124,6 +128,15 @@ pub struct MissingPermission {
     pub verb: &'static str,
     /// The namespace, or empty for cluster-wide.
     pub scope: Arc<str>,
+    /// The objects that are wanted, where only some are; empty for all.
+    pub names: BTreeSet<Arc<str>>,
+}
+
+impl MissingPermission {
+    /// On all objects of a resource in a scope.
+    pub fn new(resource: Resource, verb: &'static str, scope: impl Into<Arc<str>>) -> Self {
+        Self { resource, verb, scope: scope.into(), names: BTreeSet::new() }
+    }
 }
 
 /// An object or a file that could not be read, for the report.
@@ -157,8 +170,9 @@ pub struct Inventory {
     pub service_accounts: BTreeMap<ObjectRef, Arc<ServiceAccount>>,
     /// What makes pods.
     pub controllers: BTreeMap<ControllerKey, Arc<Controller>>,
-    /// The `ConfigMaps` of files that hold extension templates of container hooks; none are read of a cluster.
-    pub hook_templates: BTreeMap<ObjectRef, Arc<HookTemplates>>,
+    /// The `ConfigMaps` and Secrets that hold extension templates of container hooks. From a cluster only those that a
+    /// set of runners names, each read or with the reason why not.
+    pub hook_templates: BTreeMap<HookTemplateKey, Arc<HookTemplateState>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// Resources whose first full list has arrived, or was refused, which is as complete as it gets. An optional one also

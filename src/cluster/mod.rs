@@ -11,11 +11,12 @@ mod manifest;
 mod objects;
 mod scope;
 mod selector;
+mod templates;
 mod wire;
 
 pub use controller::{
-    ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateRef, HookTemplates, Hooks,
-    PodTemplate,
+    ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateKey, HookTemplateRef,
+    HookTemplateState, HookTemplates, Hooks, NotRead, PodTemplate, RunnerStatus, TemplateHolder,
 };
 pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};
 pub use live::{

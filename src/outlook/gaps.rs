@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::words::{patch_account, quoted};
-use crate::workload::{Gap, JobPods, PodRole, Pull, SecretSource, WorkloadKey};
+use crate::workload::{Gap, JobPods, PodRole, Pull, SecretSource, UnknownTemplate, WorkloadKey};
 
 /// The kind of a scale set.
 const SCALE_SET: &str = "AutoscalingRunnerSet";
@@ -87,18 +87,7 @@ pub(super) fn explain(
                 quoted(&key.name)
             ),
         ),
-        Gap::HookTemplate(why) => (
-            format!(
-                "the extension template of the container hooks decides what workflow pods present, and {why}; a runner \
-                 that cannot read it fails every job"
-            ),
-            // From files it is read, so a person can have the answer.
-            format!(
-                "kubectl -n {0} get {1},configmaps,serviceaccounts,secrets -o json | pull-patrol check -",
-                quoted(&key.namespace),
-                quoted(&key.kind.to_lowercase())
-            ),
-        ),
+        Gap::HookTemplate(unknown) => hook_template(key, unknown),
         Gap::JobImage(pods) => (
             job_image(pods, registries),
             if pods.secrets.is_empty() {
@@ -108,6 +97,31 @@ pub(super) fn explain(
             },
         ),
     }
+}
+
+fn hook_template(key: &WorkloadKey, unknown: &UnknownTemplate) -> (String, String) {
+    let why = &unknown.why;
+    let decides = "the extension template of the container hooks decides what workflow pods present";
+    if let Some((holder, name)) = &unknown.refused {
+        let rule = format!(
+            "- {{apiGroups: [\"\"], resources: [\"{}\"], resourceNames: [\"{name}\"], verbs: [\"list\", \"watch\"]}}",
+            holder.resource().as_str()
+        );
+        return (
+            format!("{decides}, and {why}"),
+            format!("add to the rules of a Role in namespace {}: {rule}", key.namespace),
+        );
+    }
+    let objects = format!(
+        "kubectl -n {} get {} {} -o yaml",
+        quoted(&key.namespace),
+        quoted(&key.kind.to_lowercase()),
+        quoted(&key.name)
+    );
+    (
+        format!("{decides}, and {why}; a runner that cannot read it fails every job"),
+        format!("look at the volume behind ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE: {objects}"),
+    )
 }
 
 fn job_image(pods: &JobPods, registries: impl Fn(&Arc<str>) -> Vec<Arc<str>>) -> String {

@@ -10,8 +10,10 @@ use std::sync::{Arc, LazyLock};
 use super::owners::kind_text;
 use super::rollup::Puller;
 use super::templates::admitted;
-use super::{Gap, JobPods, PodRole, SecretSource, WorkloadKey};
-use crate::cluster::{Controller, ControllerKind, HookTemplate, HookTemplateRef, Hooks, Inventory, ObjectRef, Origin};
+use super::{Gap, JobPods, PodRole, SecretSource, UnknownTemplate, WorkloadKey};
+use crate::cluster::{
+    Controller, ControllerKind, HookTemplate, HookTemplateRef, Hooks, Inventory, NotRead, ObjectRef, Origin,
+};
 
 static DEFAULT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("default"));
 static FS_INIT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("fs-init"));
@@ -41,8 +43,8 @@ pub(super) fn workflow<'a>(controller: &'a Controller, inventory: &'a Inventory)
     };
     let template = match template(&hooks.template, namespace, inventory) {
         Ok(template) => template,
-        Err(why) => {
-            puller.gap = Some(Gap::HookTemplate(why.into()));
+        Err(unknown) => {
+            puller.gap = Some(Gap::HookTemplate(unknown));
             return Some(puller);
         }
     };
@@ -77,30 +79,40 @@ fn is_github(host: &str) -> bool {
     host == "github.com" || host == "www.github.com" || host.ends_with(".ghe.com")
 }
 
-/// The extension template, if there is one; or why it cannot be read.
+/// The extension template, if there is one; or why it is not known.
 fn template<'a>(
     reference: &HookTemplateRef,
     namespace: &Arc<str>,
     inventory: &'a Inventory,
-) -> Result<Option<&'a HookTemplate>, String> {
-    let (name, key) = match reference {
+) -> Result<Option<&'a HookTemplate>, UnknownTemplate> {
+    let unknown = |why: String| UnknownTemplate { why: why.into(), refused: None };
+    let (holder, name, key) = match reference {
         HookTemplateRef::None => return Ok(None),
-        HookTemplateRef::Unread(place) => return Err(format!("it is in {place}, which is not read")),
-        HookTemplateRef::ConfigMap { name, key } => (name, key),
+        HookTemplateRef::Unread(place) => return Err(unknown(format!("it is in {place}, which is not read"))),
+        HookTemplateRef::Key { holder, name, key } => (*holder, name, key),
     };
     let at = ObjectRef { namespace: namespace.clone(), name: name.clone() };
-    let place = format!("the key {key} of the ConfigMap {name}");
-    let Some(templates) = inventory.hook_templates.get(&at) else {
-        return Err(match inventory.origin {
-            Origin::Files => format!("it is in {place}, which is not among the objects that were read"),
-            Origin::Cluster => format!("it is in {place}, and ConfigMaps of a cluster are not read"),
-        });
+    let place = format!("the key {key} of the {} {name}", holder.as_str());
+    let why = match (inventory.hook_templates.get(&(holder, at)).map(AsRef::as_ref), inventory.origin) {
+        (Some(Ok(templates)), _) => match templates.get(key) {
+            Some(Ok(template)) => return Ok(Some(template)),
+            Some(Err(why)) => format!("{place} is no pod template: {why}"),
+            None => format!("{place} is no pod template with a `spec`"),
+        },
+        (None, Origin::Files) => format!("it is in {place}, which is not among the objects that were read"),
+        (None | Some(Err(NotRead::Pending)), _) => format!("it is in {place}, which has not been read yet"),
+        (Some(Err(NotRead::Absent)), _) => format!("it is in {place}, which does not exist"),
+        (Some(Err(NotRead::NoName)), _) => format!("it is in {place}, and no object can have that name"),
+        (Some(Err(NotRead::TooMany)), _) => {
+            format!("it is in {place}, which is not read, since runners name too many of them")
+        }
+        (Some(Err(NotRead::Failed(why))), _) => format!("it is in {place}, which cannot be read: {why}"),
+        (Some(Err(NotRead::Denied)), _) => {
+            let why = format!("it is in {place}, which RBAC does not let us read").into();
+            return Err(UnknownTemplate { why, refused: Some((holder, name.clone())) });
+        }
     };
-    match templates.get(key) {
-        Some(Ok(template)) => Ok(Some(template)),
-        Some(Err(why)) => Err(format!("{place} is no pod template: {why}")),
-        None => Err(format!("{place} is no pod template with a `spec`")),
-    }
+    Err(unknown(why))
 }
 
 /// The row of a scale set's listener. Its pod is the controller's: it joins the row where it is known.

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::cluster::{Input, Scope, load};
+use crate::cluster::{HookTemplateState, Input, NotRead, ObjectRef, Origin, Scope, TemplateHolder, load};
 
 fn read(text: &str) -> BTreeMap<WorkloadKey, Workload> {
     let inventory = load(&[Input::Stdin(text.as_bytes().to_vec())], &Scope::default());
@@ -181,6 +181,55 @@ fn the_token_of_a_job_counts_on_github_only(#[case] url: &str, #[case] expected:
     assert_workflow(&all, &[], "[] Pod default", expected);
 }
 
+/// The template in a Secret instead of a `ConfigMap`, beside a Secret that nobody mounts.
+#[test]
+fn an_extension_in_a_secret_counts_as_one_in_a_config_map() {
+    let set = hooked(&[NO_VOLUME, IMAGE, TEMPLATE]).replace("configMap: {name: hooks", "secret: {secretName: hooks");
+    let secret = |name: &str, field: &str, text: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Secret, metadata: {{name: {name}, namespace: ci}}, {field}: {{content: {text:?}}}}}\n"
+        )
+    };
+    let template = "spec: {imagePullSecrets: [{name: ext}], containers: [{name: side, image: proxy}]}";
+    let expected = ["ci private/runner fs-init [ext] HookTemplate", "ci proxy side [ext] HookTemplate"];
+    let encoded =
+        "c3BlYzoge2ltYWdlUHVsbFNlY3JldHM6IFt7bmFtZTogZXh0fV0sIGNvbnRhaW5lcnM6IFt7bmFtZTogc2lkZSwgaW1hZ2U6IHByb3h5fV19";
+    for (field, text) in [("stringData", template), ("data", encoded)] {
+        let text = set.clone() + &secret("hooks", field, text) + &secret("unmounted", field, text);
+        assert_workflow(&read(&text), &expected, "[ext] HookTemplate default", false);
+        let inventory = load(&[Input::Stdin(text.into_bytes())], &Scope::default());
+        let kept: Vec<_> = inventory.hook_templates.keys().map(|(_, at)| &*at.name).collect();
+        assert_eq!(kept, ["hooks"]);
+    }
+}
+
+#[rstest]
+#[case::pending(Err(NotRead::Pending), "has not been read yet", false)]
+#[case::absent(Err(NotRead::Absent), "which does not exist", false)]
+#[case::denied(Err(NotRead::Denied), "which RBAC does not let us read", true)]
+#[case::no_name(Err(NotRead::NoName), "no object can have that name", false)]
+#[case::too_many(Err(NotRead::TooMany), "name too many of them", false)]
+#[case::failed(Err(NotRead::Failed("for a reason".into())), "cannot be read: for a reason", false)]
+#[case::bad(Ok([("content".into(), Err("it has no `spec`".into()))].into()), "is no pod template: it has no `spec`", false)]
+fn what_is_not_known_of_an_extension_in_a_cluster_is_said(
+    #[case] state: HookTemplateState,
+    #[case] expected: &str,
+    #[case] refused: bool,
+) {
+    let text = hooked(&[NO_VOLUME, IMAGE, TEMPLATE]);
+    let mut inventory = load(&[Input::Stdin(text.into_bytes())], &Scope::default());
+    inventory.origin = Origin::Cluster;
+    let key = (TemplateHolder::ConfigMap, ObjectRef::new("ci", "hooks"));
+    inventory.hook_templates.insert(key, Arc::new(state));
+    let all = workloads(&inventory);
+    let row = all.values().find(|workload| workload.key.role == PodRole::Workflow).unwrap();
+    assert_eq!(row.pulls, [], "no image is judged by a list that may be replaced");
+    let Some(Gap::HookTemplate(unknown)) = &row.gap else { panic!("{:?}", row.gap) };
+    assert!(unknown.why.contains("the key content of the ConfigMap hooks"), "{}", unknown.why);
+    assert!(unknown.why.contains(expected), "{}", unknown.why);
+    assert_eq!(unknown.refused, refused.then(|| (TemplateHolder::ConfigMap, "hooks".into())));
+}
+
 #[rstest]
 #[case::not_among_the_objects(&[HOOK, TEMPLATE], "the key content of the ConfigMap hooks, which is not among")]
 #[case::of_the_image(&[HOOK, "{name: ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE, value: /opt/t.yaml}"], "the file /opt/t.yaml of the image")]
@@ -188,7 +237,7 @@ fn the_token_of_a_job_counts_on_github_only(#[case] url: &str, #[case] expected:
 fn an_extension_that_cannot_be_read_is_said(#[case] env: &[&str], #[case] expected: &str) {
     let all = read(&hooked(env));
     let row = all.values().find(|workload| workload.key.role == PodRole::Workflow).unwrap();
-    assert!(matches!(&row.gap, Some(Gap::HookTemplate(why)) if why.contains(expected)), "{:?}", row.gap);
+    assert!(matches!(&row.gap, Some(Gap::HookTemplate(unknown)) if unknown.why.contains(expected)), "{:?}", row.gap);
     assert_eq!(row.pulls, []);
 }
 

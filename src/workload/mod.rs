@@ -24,7 +24,7 @@ pub use self::failing::{PullFailure, Wait, classify};
 use self::owners::Owners;
 use self::rollup::roll_up;
 pub use self::waits::{Failing, FailingPull, Waits};
-use crate::cluster::{Inventory, ObjectRef, Pod};
+use crate::cluster::{Inventory, ObjectRef, Pod, TemplateHolder};
 
 /// Identity of a workload: the label set `W`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,8 +118,17 @@ pub enum Gap {
     ControllerDefault,
     /// Only a job names the image of its workflow pod.
     JobImage(JobPods),
-    /// The extension template of container hooks cannot be read: where it stands, and why.
-    HookTemplate(Box<str>),
+    /// The extension template of container hooks is not known.
+    HookTemplate(UnknownTemplate),
+}
+
+/// An extension template of container hooks that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownTemplate {
+    /// Where it stands, and why it is not known.
+    pub why: Box<str>,
+    /// The object that holds it, where RBAC does not let us read that.
+    pub refused: Option<(TemplateHolder, Arc<str>)>,
 }
 
 /// What is known of the workflow pods of jobs to come.

@@ -200,8 +200,7 @@ fn exit_codes() {
         (
             "a missing permission",
             with(|snapshot| {
-                snapshot.daemon.missing_permissions =
-                    vec![MissingPermission { resource: Resource::Pods, verb: "list", scope: "".into() }];
+                snapshot.daemon.missing_permissions = vec![MissingPermission::new(Resource::Pods, "list", "")];
             }),
             3,
             3,

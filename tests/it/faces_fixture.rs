@@ -225,9 +225,9 @@ pub(crate) fn telling() -> Snapshot {
             pull_secrets: 11,
             synced: Resource::ALL.map(|resource| (resource, resource != Resource::ServiceAccounts)).to_vec(),
             missing_permissions: vec![
-                MissingPermission { resource: Resource::ServiceAccounts, verb: "list", scope: Arc::default() },
-                MissingPermission { resource: Resource::ServiceAccounts, verb: "watch", scope: Arc::default() },
-                MissingPermission { resource: Resource::Pods, verb: "list", scope: "kube-system".into() },
+                MissingPermission::new(Resource::ServiceAccounts, "list", ""),
+                MissingPermission::new(Resource::ServiceAccounts, "watch", ""),
+                MissingPermission::new(Resource::Pods, "list", "kube-system"),
             ],
             schedule_lag_seconds: 1.5,
             clock_skews: vec![("api.github.com".into(), -0.25), ("ghcr.io".into(), 75.0)],
@@ -313,11 +313,7 @@ pub(crate) fn hostile() -> Snapshot {
         }],
         registries: vec![RegistryRow { host: HOSTILE.into(), incident: true, up: Some(false) }],
         daemon: DaemonFacts {
-            missing_permissions: vec![MissingPermission {
-                resource: Resource::Pods,
-                verb: "list",
-                scope: HOSTILE.into(),
-            }],
+            missing_permissions: vec![MissingPermission::new(Resource::Pods, "list", HOSTILE)],
             clock_skews: vec![(HOSTILE.into(), 100.0)],
             ..DaemonFacts::default()
         },

@@ -218,7 +218,7 @@ async fn does_what_rbac_allows_and_tells_what_it_denies() {
         let (granted, subject) = (format!("--{kind}={name}"), format!("--serviceaccount=ci:{name}"));
         real.kubectl(&["create", &binding, name, &granted, &subject, "-n", "ci"]).await.expect_success("its binding");
     }
-    let pods = |verb, scope: &str| MissingPermission { resource: Resource::Pods, verb, scope: Arc::from(scope) };
+    let pods = |verb, scope: &str| MissingPermission::new(Resource::Pods, verb, scope);
 
     // The whole cluster, without pods.
     let wide = client_of(&real, "ci", "wide").await;

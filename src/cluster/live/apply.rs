@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::decode::{Item, Object};
 use super::follow::{Change, Listed, What};
 use super::slice::{Kind, Slice};
+use super::templates;
 use crate::cluster::wire::Interner;
 use crate::cluster::{Inventory, MissingPermission, ObjectRef, Problem, Resource, SharedInventory};
 
@@ -142,16 +143,17 @@ impl<'a> Ledger<'a> {
         let slices = || self.slices.iter().zip(&self.state);
         let missing: BTreeSet<_> = slices()
             .flat_map(|(slice, state)| {
-                state.denied.iter().map(|verb| MissingPermission {
-                    resource: slice.resource(),
-                    verb,
-                    scope: slice.scope(),
-                })
+                state.denied.iter().map(|verb| MissingPermission::new(slice.resource(), verb, slice.scope()))
             })
             .collect();
+        let missing = templates::with_named(missing, &inventory.missing_permissions);
         let synced: BTreeSet<_> = Resource::ALL
             .into_iter()
             .filter(|resource| {
+                // Which ones there are to read is known behind all the rest; what follows them tells.
+                if *resource == Resource::ConfigMaps {
+                    return inventory.synced.contains(resource);
+                }
                 slices().filter(|(slice, _)| slice.resource() == *resource).all(|(_, state)| state.synced)
             })
             .collect();
@@ -187,6 +189,8 @@ impl State {
             Kind::ServiceAccounts => {
                 inventory.service_accounts.retain(|at, _| !slice.covers(at) || seen.contains(at));
             }
+            // Followed apart: nothing of it comes here.
+            Kind::Templates(_) => {}
             Kind::Controllers(kind) => {
                 inventory.controllers.retain(|(of, at), _| *of != kind || !slice.covers(at) || seen.contains(at));
             }
@@ -209,6 +213,7 @@ fn insert(inventory: &mut Inventory, object: Object) -> bool {
             let key = (controller.kind, controller.at.clone());
             put(&mut inventory.controllers, &key, &controller)
         }
+        Object::Templates(_) => false,
     }
 }
 
@@ -222,5 +227,6 @@ fn remove(slice: &Slice, inventory: &mut Inventory, at: &ObjectRef) -> bool {
         Kind::Pods => inventory.pods.remove(at).is_some(),
         Kind::ServiceAccounts => inventory.service_accounts.remove(at).is_some(),
         Kind::Controllers(kind) => inventory.controllers.remove(&(kind, at.clone())).is_some(),
+        Kind::Templates(_) => false,
     }
 }

@@ -1,16 +1,21 @@
 //! From the JSON of one item to an object of the inventory. Whatever the item holds, there is an answer: one object that
 //! cannot be read must not keep the others from being seen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 
 use super::slice::{Kind, Slice};
+use crate::cluster::manifest::{MAX_BYTES, too_long};
 use crate::cluster::wire::{
-    ControllerShape, HooksShape, Interner, Meta, MetaShape, PodShape, SecretShape, ServiceAccountShape, ShapeError, at,
-    controller, is_finished, pod, pull_secret, read_json, service_account,
+    ConfigMapShape, ControllerShape, HooksShape, Interner, Meta, MetaShape, PodShape, SecretShape, ServiceAccountShape,
+    ShapeError, TemplateSecretShape, at, controller, is_finished, pod, pull_secret, read_json, service_account,
 };
-use crate::cluster::{Controller, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount};
+use crate::cluster::{
+    Controller, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount, TemplateHolder,
+};
 
 /// An object of any kind.
 #[derive(Clone, Debug)]
@@ -19,6 +24,16 @@ pub(super) enum Object {
     Pod(Arc<Pod>),
     ServiceAccount(Arc<ServiceAccount>),
     Controller(Arc<Controller>),
+    /// Texts that have yet to be parsed; they never get into the inventory.
+    Templates(Arc<TemplateTexts>),
+}
+
+/// The wanted keys of an object that holds extension templates.
+#[derive(Debug)]
+pub(super) struct TemplateTexts {
+    pub(super) at: ObjectRef,
+    /// The text of each, or why there is none.
+    pub(super) texts: BTreeMap<Box<str>, Result<SecretString, Box<str>>>,
 }
 
 /// What an item turned out to be.
@@ -39,6 +54,7 @@ impl Object {
             Self::Pod(pod) => &pod.at,
             Self::ServiceAccount(account) => &account.at,
             Self::Controller(controller) => &controller.at,
+            Self::Templates(templates) => &templates.at,
         }
     }
 
@@ -64,6 +80,7 @@ impl Object {
                 let old = inventory.controllers.get(&(new.kind, new.at.clone()));
                 Self::Controller(known(new, old, PartialEq::eq))
             }
+            Self::Templates(new) => Self::Templates(new),
         }
     }
 }
@@ -127,9 +144,43 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
             let controller = controller(kind, &shape, hooks.as_ref(), at.clone(), interner)?;
             (at, meta.resource_version.to_string(), Some(Object::Controller(Arc::new(controller))))
         }
+        Kind::Templates(holder) => {
+            let (meta, texts) = match holder {
+                TemplateHolder::ConfigMap => {
+                    let shape: ConfigMapShape<'_> = read_json(json)?;
+                    let texts = texts(slice, |key| {
+                        let text = shape.data.0.iter().find(|(known, _)| &***known == key);
+                        text.map(|(_, text)| Some(SecretString::from(&**text)))
+                    });
+                    (shape.metadata, texts)
+                }
+                TemplateHolder::Secret => {
+                    let shape: TemplateSecretShape<'_> = read_json(json)?;
+                    let texts = texts(slice, |key| shape.text(key));
+                    (shape.metadata, texts)
+                }
+            };
+            let at = place(slice, &meta, interner)?;
+            let version = meta.resource_version.to_string();
+            (at.clone(), version, Some(Object::Templates(Arc::new(TemplateTexts { at, texts }))))
+        }
     };
     let object = object.filter(|_| scope.admits(&at.namespace));
     Ok((object.map_or(Item::Nothing(at), Item::Object), version))
+}
+
+/// The texts of the keys that count. `find` tells the text of a key, if there is one; inside, nothing where it is no text.
+fn texts(
+    slice: &Slice,
+    find: impl Fn(&str) -> Option<Option<SecretString>>,
+) -> BTreeMap<Box<str>, Result<SecretString, Box<str>>> {
+    let text = |key: &str| match find(key) {
+        None => Err("the object has no such key".into()),
+        Some(None) => Err("it is no text in UTF-8".into()),
+        Some(Some(text)) if text.expose_secret().len() > MAX_BYTES => Err(too_long()),
+        Some(Some(text)) => Ok(text),
+    };
+    slice.keys().map(|key| (Box::from(key), text(key))).collect()
 }
 
 fn place(slice: &Slice, meta: &Meta<'_>, interner: &Interner) -> Result<ObjectRef, ShapeError> {

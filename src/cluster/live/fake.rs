@@ -297,6 +297,7 @@ impl Asked {
                 Some(("metadata.namespace", namespace)) => object["metadata"]["namespace"] != namespace,
                 Some(("status.phase", phase)) => object["status"]["phase"] != phase,
                 Some(_) => panic!("an unknown field: {field}"),
+                None if field.starts_with("metadata.name=") => field[14..] == object["metadata"]["name"],
                 None => field.strip_prefix("type=").is_some_and(|wanted| object["type"] == wanted),
             })
     }

@@ -161,7 +161,7 @@ impl<M: WatchObserver> Follower<'_, M> {
     /// Tell of a failure and wait for as long as it takes.
     async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) {
         let (resource, reason) = (self.slice.resource(), failure.reason.as_str());
-        if resource.is_optional() {
+        if self.slice.is_optional() {
             if request::is_absent(&self.context.client, self.slice, failure).await {
                 debug!(resource = resource.as_str(), scope = %self.slice.scope(), "the cluster has none");
                 self.send(What::Absent).await;
@@ -169,7 +169,7 @@ impl<M: WatchObserver> Follower<'_, M> {
                 tokio::time::sleep(ABSENT_PAUSE).await;
                 return;
             }
-            if matches!(failure.reason, Reason::Api | Reason::Decode) {
+            if self.slice.is_of_one() || matches!(failure.reason, Reason::Api | Reason::Decode) {
                 self.send(What::Unavailable).await;
             }
         }

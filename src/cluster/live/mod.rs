@@ -16,6 +16,7 @@ mod follow;
 mod request;
 mod slice;
 mod snapshot;
+mod templates;
 
 use std::convert::Infallible;
 
@@ -73,6 +74,7 @@ pub async fn watch_cluster(
         () = shutdown.cancelled() => return Ok(()),
         ended = watches.next() => ended,
         () = apply::apply(pending, &shared, &slices, &interner) => None,
+        ended = templates::follow_named(&context.client, &scope, &shared, &metrics) => Some(ended),
     };
     match ended {
         None => Err(WatchEnded { source_of_objects: "watch of the cluster", cause: None }),
@@ -81,5 +83,7 @@ pub async fn watch_cluster(
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod template_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use kube::api::{ListParams, WatchParams};
 
-use crate::cluster::{ControllerKind, DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope};
+use crate::cluster::templates::Keys;
+use crate::cluster::{
+    ControllerKind, DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope, TemplateHolder,
+};
 
 /// The API server ends a watch after this long; it is started again where it stood.
 pub(super) const WATCH_SECONDS: u32 = 290;
@@ -23,6 +26,8 @@ pub(super) enum Kind {
     ServiceAccounts,
     /// Objects that make pods. A cluster may lack them, and the inventory is complete without them.
     Controllers(ControllerKind),
+    /// One object that holds extension templates of container hooks.
+    Templates(TemplateHolder),
 }
 
 /// One list and watch.
@@ -34,6 +39,8 @@ pub(super) struct Slice {
     pub(super) path: String,
     fields: Option<String>,
     labels: Option<String>,
+    /// The one object that is wanted, with the keys of it that count.
+    named: Option<(Arc<str>, Keys)>,
 }
 
 /// All slices of a scope. Where it lists namespaces, each is asked on its own, which needs Roles only.
@@ -63,7 +70,7 @@ impl Slice {
         let mut fields: Vec<String> = match kind {
             Kind::Secrets(secret_type) => vec![format!("type={secret_type}")],
             Kind::Pods => vec!["status.phase!=Succeeded".to_owned(), "status.phase!=Failed".to_owned()],
-            Kind::ServiceAccounts | Kind::Controllers(_) => Vec::new(),
+            Kind::ServiceAccounts | Kind::Controllers(_) | Kind::Templates(_) => Vec::new(),
         };
         if namespace.is_none() {
             let excluded = scope.excluded().iter().take(MAX_EXCLUDED_FIELDS);
@@ -74,7 +81,36 @@ impl Slice {
             _ => None,
         };
         let fields = (!fields.is_empty()).then(|| fields.join(","));
-        Self { kind, namespace, path, fields, labels }
+        Self { kind, namespace, path, fields, labels, named: None }
+    }
+
+    /// The slice of one object, which a Role with its name is enough for: the API server takes the name of a request from
+    /// this very selector. Both parts of `at` must be names of objects, since they become part of a URL.
+    pub(super) fn of_templates(holder: TemplateHolder, at: &ObjectRef, keys: Keys) -> Self {
+        let resource = holder.resource().as_str();
+        Self {
+            kind: Kind::Templates(holder),
+            path: format!("/api/v1/namespaces/{}/{resource}", at.namespace),
+            namespace: Some(Arc::clone(&at.namespace)),
+            fields: Some(format!("metadata.name={}", at.name)),
+            labels: None,
+            named: Some((Arc::clone(&at.name), keys)),
+        }
+    }
+
+    /// The keys that count of the one object that is wanted.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().flat_map(|(_, keys)| keys).map(|key| &**key)
+    }
+
+    /// Whether it is about one object, rather than all of a kind.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.named.is_some()
+    }
+
+    /// Whether the inventory is complete without it.
+    pub(super) fn is_optional(&self) -> bool {
+        self.is_of_one() || self.resource().is_optional()
     }
 
     pub(super) fn resource(&self) -> Resource {
@@ -109,6 +145,7 @@ impl Slice {
     /// Whether an object at this place belongs to this slice.
     pub(super) fn covers(&self, at: &ObjectRef) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| *namespace == at.namespace)
+            && self.named.as_ref().is_none_or(|(name, _)| *name == at.name)
     }
 
     /// Whether a Secret belongs to this slice: a name can change hands between the types.
@@ -126,6 +163,7 @@ impl Kind {
             Self::ServiceAccounts => Resource::ServiceAccounts,
             // Only kinds that are watched have a slice.
             Self::Controllers(kind) => kind.resource().unwrap_or(Resource::ReplicaSets),
+            Self::Templates(holder) => holder.resource(),
         }
     }
 
@@ -136,6 +174,7 @@ impl Kind {
             Self::Pods => "Pod",
             Self::ServiceAccounts => "ServiceAccount",
             Self::Controllers(kind) => kind.as_str(),
+            Self::Templates(holder) => holder.as_str(),
         }
     }
 }

@@ -1,21 +1,28 @@
 //! One look at a cluster, for a command that runs once.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{sleep, timeout};
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::apply::Ledger;
 use super::follow::{self, Change, Listed, What};
 use super::request::{self, Failure, Reason};
 use super::slice::{Slice, slices};
+use super::templates;
+use crate::cluster::templates::Keys;
 use crate::cluster::wire::Interner;
-use crate::cluster::{Inventory, Origin, Problem, Scope};
+use crate::cluster::{HookTemplateKey, HookTemplateState, Inventory, NotRead, Origin, Problem, Scope};
 
 /// Bound on the whole look.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pauses before a list is tried again.
 const RETRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+/// Objects with extension templates that are asked for at once.
+const TEMPLATES_AT_ONCE: usize = 8;
 /// A person waits: the server's word on when to come back is followed up to here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -47,8 +54,9 @@ pub enum SnapshotError {
 pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<Inventory, SnapshotError> {
     let slices = slices(scope);
     let interner = Interner::default();
+    let end = Instant::now() + SNAPSHOT_TIMEOUT;
     let lists = join_all(slices.iter().map(|slice| list(client, slice, scope, &interner)));
-    let lists = timeout(SNAPSHOT_TIMEOUT, lists).await.map_err(|_| SnapshotError::TimedOut)?;
+    let lists = timeout_at(end, lists).await.map_err(|_| SnapshotError::TimedOut)?;
     let mut inventory = Inventory { origin: Origin::Cluster, ..Inventory::default() };
     let mut ledger = Ledger::new(&slices);
     let mut unlisted = Vec::new();
@@ -80,7 +88,31 @@ pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<In
         ledger.apply(&mut inventory, Change { slice: index, what });
     }
     inventory.problems.extend(unlisted);
+    let read = read_templates(client, scope, &interner, &mut inventory);
+    timeout_at(end, read).await.map_err(|_| SnapshotError::TimedOut)?;
     Ok(inventory)
+}
+
+/// Read what holds extension templates of container hooks. None of it keeps the rest from being shown.
+async fn read_templates(client: &kube::Client, scope: &Scope, interner: &Interner, inventory: &mut Inventory) {
+    let look = |(key, want): (HookTemplateKey, Result<Keys, NotRead>)| async move {
+        let keys = match want {
+            Ok(keys) => keys,
+            Err(why) => return (key, Err(why)),
+        };
+        let slice = Slice::of_templates(key.0, &key.1, keys);
+        let state = match list(client, &slice, scope, interner).await {
+            Ok(listed) => templates::of_list(listed).await,
+            Err(failure) if failure.reason == Reason::Forbidden => Err(NotRead::Denied),
+            Err(failure) => Err(NotRead::Failed(failure.to_string().into())),
+        };
+        (key, state)
+    };
+    let read = stream::iter(templates::wanted(inventory)).map(look).buffer_unordered(TEMPLATES_AT_ONCE);
+    let states: BTreeMap<HookTemplateKey, HookTemplateState> = read.collect().await;
+    let denied = states.iter().filter(|(_, state)| **state == Err(NotRead::Denied)).map(|(key, _)| (key, "list"));
+    let missing = templates::missing(denied);
+    templates::put(inventory, states.into_iter().map(|(key, state)| (key, Arc::new(state))).collect(), missing);
 }
 
 async fn list(client: &kube::Client, slice: &Slice, scope: &Scope, interner: &Interner) -> Result<Listed, Failure> {

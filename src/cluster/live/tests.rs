@@ -16,8 +16,8 @@ use super::*;
 use crate::cluster::{DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, Inventory, MissingPermission, ObjectRef};
 use crate::config::ScopeConfig;
 
-/// One of each kind, and two of Secrets.
-const WATCHES: usize = Resource::ALL.len() + 1;
+/// One of each kind, and two of Secrets; none of `ConfigMaps` while no runner names one.
+const WATCHES: usize = Resource::ALL.len();
 
 const DOCUMENT: &str = r#"{"auths":{"ghcr.io":{"auth":"bWU6Z2hwX2NhbmFyeQ=="}}}"#;
 
@@ -51,15 +51,15 @@ impl std::io::Write for Log {
     }
 }
 
-struct Running {
-    shared: SharedInventory,
+pub(super) struct Running {
+    pub(super) shared: SharedInventory,
     errors: Errors,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), WatchEnded>>,
 }
 
 impl Running {
-    fn start(api: &FakeApi, scope: Scope) -> Self {
+    pub(super) fn start(api: &FakeApi, scope: Scope) -> Self {
         let shared = SharedInventory::new(Inventory::default());
         let (errors, shutdown) = (Errors::default(), CancellationToken::new());
         let task = tokio::spawn(watch_cluster(api.client(), scope, shared.clone(), errors.clone(), shutdown.clone()));
@@ -67,7 +67,7 @@ impl Running {
     }
 
     /// Wait until the inventory is as it should be.
-    async fn until(&self, what: &str, is_so: impl Fn(&Inventory) -> bool) {
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Inventory) -> bool) {
         let mut changes = self.shared.subscribe();
         let wait = async {
             while !self.shared.read(&is_so) {
@@ -80,7 +80,7 @@ impl Running {
         }
     }
 
-    async fn synced(&self) {
+    pub(super) async fn synced(&self) {
         self.until("a complete inventory", Inventory::is_complete).await;
     }
 
@@ -97,7 +97,7 @@ impl Running {
         self.shared.read(|inventory| inventory.secrets.keys().map(ToString::to_string).collect())
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
     }
@@ -258,7 +258,7 @@ async fn a_refused_permission_is_told_survived_and_forgotten() {
     api.deny("pods", "list");
     let running = Running::start(&api, Scope::default());
     running.synced().await;
-    let missing = MissingPermission { resource: Resource::Pods, verb: "list", scope: Arc::from("") };
+    let missing = MissingPermission::new(Resource::Pods, "list", "");
     running.until("a missing permission", |inventory| inventory.missing_permissions.contains(&missing)).await;
     assert_eq!(running.secrets(), ["ci/a"]);
     assert_eq!(running.errors.all(), [(Resource::Pods, "forbidden")]);
@@ -276,7 +276,7 @@ async fn without_the_verb_watch_the_list_is_repeated() {
     api.deny("secrets", "watch");
     let running = Running::start(&api, Scope::default());
     running.synced().await;
-    let missing = MissingPermission { resource: Resource::Secrets, verb: "watch", scope: Arc::from("") };
+    let missing = MissingPermission::new(Resource::Secrets, "watch", "");
     running.until("a missing permission", |inventory| inventory.missing_permissions.contains(&missing)).await;
     api.put("secrets", secret("ci", "a"));
     running.until("the Secret", |inventory| !inventory.secrets.is_empty()).await;
@@ -496,7 +496,7 @@ async fn one_look_tells_what_there_is_and_what_is_denied() {
     let inventory = snapshot_cluster(&api.client(), &Scope::default()).await.unwrap();
     assert!(inventory.is_complete());
     assert_eq!((inventory.origin, inventory.secrets.len(), inventory.pods.len()), (Origin::Cluster, 1, 1));
-    let missing = MissingPermission { resource: Resource::ServiceAccounts, verb: "list", scope: Arc::from("") };
+    let missing = MissingPermission::new(Resource::ServiceAccounts, "list", "");
     assert_eq!(inventory.missing_permissions.into_iter().collect::<Vec<_>>(), [missing]);
 }
 
@@ -583,7 +583,7 @@ async fn readiness_does_not_wait_for_what_is_optional() {
     let running = Running::start(&api, Scope::default());
     running.synced().await;
     let missing = || running.shared.read(|inventory| inventory.missing_permissions.iter().cloned().collect::<Vec<_>>());
-    let denied = |resource| MissingPermission { resource, verb: "list", scope: Arc::from("") };
+    let denied = |resource| MissingPermission::new(resource, "list", "");
     assert_eq!(missing(), [denied(Resource::Deployments), denied(Resource::AutoscalingRunnerSets)]);
     running.stop().await;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Loaded;
-use crate::cluster::{Inventory, ObjectRef, Origin, Pod, Problem, Resource, ServiceAccount};
+use crate::cluster::templates::named;
+use crate::cluster::{Inventory, ObjectRef, Origin, Pod, Problem, Resource, ServiceAccount, TemplateHolder};
 
 /// Put the objects together, in the order in which they were read.
 pub(super) fn inventory<'a>(objects: impl Iterator<Item = &'a Loaded>, problems: Vec<Problem>) -> Inventory {
@@ -31,6 +32,9 @@ pub(super) fn inventory<'a>(objects: impl Iterator<Item = &'a Loaded>, problems:
             }
         }
     }
+    // What a Secret holds is kept only where runners mount it.
+    let named = named(inventory.controllers.values());
+    inventory.hook_templates.retain(|key, _| key.0 == TemplateHolder::ConfigMap || named.contains_key(key));
     for (at, (pod, admitted)) in plain {
         let pod = if admitted { Arc::clone(pod) } else { admit(pod, &inventory.service_accounts) };
         inventory.pods.insert(at, pod);

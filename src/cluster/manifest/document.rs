@@ -131,7 +131,7 @@ fn json_error(error: &serde_json::Error, chunk: &Chunk<'_>, start: usize) -> Syn
 }
 
 /// Overwrite the strings of a parsed document before its memory is given back: it held Secrets.
-fn wipe(value: &mut serde_json::Value) {
+pub(super) fn wipe(value: &mut serde_json::Value) {
     use zeroize::Zeroize;
     match value {
         serde_json::Value::String(text) => text.zeroize(),

@@ -18,11 +18,14 @@ mod yaml;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(in crate::cluster) use templates::hook_templates;
+pub(in crate::cluster) use templates::{MAX_BYTES, read_template, too_long};
 pub use watch::{FileSource, watch_files};
+pub(in crate::cluster) use yaml::STACK_BYTES;
 
 use super::wire::Interner;
-use super::{Controller, HookTemplates, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount};
+use super::{
+    Controller, HookTemplateKey, HookTemplateState, Inventory, Pod, Problem, PullSecret, Scope, ServiceAccount,
+};
 
 /// Where manifests are read from.
 #[derive(Clone)]
@@ -53,7 +56,7 @@ enum Loaded {
     },
     ServiceAccount(Arc<ServiceAccount>),
     Controller(Arc<Controller>),
-    HookTemplates(ObjectRef, Arc<HookTemplates>),
+    HookTemplates(HookTemplateKey, Arc<HookTemplateState>),
 }
 
 /// What one file holds.

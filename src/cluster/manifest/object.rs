@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::document::Origin;
 use super::node::Node;
-use super::{Contents, Loaded, docker, hook_templates};
+use super::{Contents, Loaded, docker, templates};
 use crate::cluster::wire::{
     ControllerShape, Head, HooksShape, Interner, LabelShape, MetaShape, PodShape, SecretShape, ServiceAccountShape,
-    ShapeError, controller, is_finished, pod, pull_secret, service_account,
+    ShapeError, TemplateSecretShape, controller, is_finished, pod, pull_secret, service_account,
 };
-use crate::cluster::{ControllerKind, ObjectRef, Problem, Scope};
+use crate::cluster::{ControllerKind, HookTemplates, ObjectRef, Problem, Scope, TemplateHolder};
 
 /// How deep lists may stand in each other.
 const MAX_LISTS: usize = 16;
@@ -160,10 +160,16 @@ impl<'a> Reader<'a> {
     }
 
     fn secret(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
+        let secret = pull_secret(node.read::<SecretShape<'_>>()?, placed.at);
+        if !secret.is_pull_secret()
+            && let Ok(shape) = node.read::<TemplateSecretShape<'_>>()
+        {
+            let found = templates::of_secret(&shape, self.interner);
+            self.hook_templates(TemplateHolder::Secret, secret.at.clone(), found);
+        }
         if !self.scope.admits_secret(&node.read::<LabelShape>()?.metadata.labels) {
             return Ok(());
         }
-        let secret = pull_secret(node.read::<SecretShape<'_>>()?, placed.at);
         self.contents.objects.push(Loaded::Secret(Arc::new(secret)));
         Ok(())
     }
@@ -190,11 +196,15 @@ impl<'a> Reader<'a> {
 
     /// Only what can be an extension template of container hooks is kept of a `ConfigMap`.
     fn config_map(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
-        let templates = hook_templates(&node.read()?, self.interner);
-        if !templates.is_empty() {
-            self.contents.objects.push(Loaded::HookTemplates(placed.at, Arc::new(templates)));
-        }
+        let found = templates::of_config_map(&node.read()?, self.interner);
+        self.hook_templates(TemplateHolder::ConfigMap, placed.at, found);
         Ok(())
+    }
+
+    fn hook_templates(&mut self, holder: TemplateHolder, at: ObjectRef, found: HookTemplates) {
+        if !found.is_empty() {
+            self.contents.objects.push(Loaded::HookTemplates((holder, at), Arc::new(Ok(found))));
+        }
     }
 
     fn service_account(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {

@@ -188,3 +188,28 @@ async fn the_watch_sees_changes_and_stops_when_told() {
     shutdown.cancel();
     task.await.unwrap().unwrap();
 }
+
+#[test]
+fn a_change_of_what_makes_pods_or_of_a_hook_template_wakes_readers() {
+    let mut folder = Folder::new();
+    let deployment = |image: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web, namespace: ci}}\n\
+             spec: {{template: {{spec: {{containers: [{{name: c, image: {image}}}]}}}}}}\n"
+        )
+    };
+    let config_map = |secret: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: hooks, namespace: ci}}\n\
+             data: {{content: 'spec: {{imagePullSecrets: [{{name: {secret}}}]}}'}}\n"
+        )
+    };
+    folder.write("web.yaml", &deployment("a"));
+    folder.write("hooks.yaml", &config_map("a"));
+    assert!(folder.reload());
+    assert!(!folder.reload(), "nothing differs");
+    folder.write("web.yaml", &deployment("bcd"));
+    assert!(folder.reload());
+    folder.write("hooks.yaml", &config_map("bcd"));
+    assert!(folder.reload());
+}

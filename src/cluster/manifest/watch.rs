@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::files::{self, FoundFile};
 use super::{Contents, assemble};
 use crate::cluster::wire::Interner;
-use crate::cluster::{Inventory, ObjectRef, Problem, Scope, SharedInventory, WatchEnded};
+use crate::cluster::{Inventory, Problem, Scope, SharedInventory, WatchEnded};
 
 /// How often the files are looked at. Polling sees what notifications miss: network file systems, and the links of a
 /// mounted `ConfigMap` that are swapped as a whole.
@@ -176,15 +176,13 @@ fn replace(inventory: &mut Inventory, mut fresh: Inventory) -> bool {
     changed |= keep(&inventory.secrets, &mut fresh.secrets, super::super::objects::PullSecret::same_as);
     changed |= keep(&inventory.pods, &mut fresh.pods, PartialEq::eq);
     changed |= keep(&inventory.service_accounts, &mut fresh.service_accounts, PartialEq::eq);
+    changed |= keep(&inventory.controllers, &mut fresh.controllers, PartialEq::eq);
+    changed |= keep(&inventory.hook_templates, &mut fresh.hook_templates, PartialEq::eq);
     *inventory = fresh;
     changed
 }
 
-fn keep<T>(
-    old: &BTreeMap<ObjectRef, Arc<T>>,
-    new: &mut BTreeMap<ObjectRef, Arc<T>>,
-    same: impl Fn(&T, &T) -> bool,
-) -> bool {
+fn keep<K: Ord, T>(old: &BTreeMap<K, Arc<T>>, new: &mut BTreeMap<K, Arc<T>>, same: impl Fn(&T, &T) -> bool) -> bool {
     let mut changed = old.len() != new.len();
     for (at, object) in new {
         match old.get(at) {

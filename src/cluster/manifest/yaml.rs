@@ -8,7 +8,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, NonFiniteFloatPolicy};
 /// How deep a document may nest. Schemas of custom resources reach about 50.
 const MAX_NESTING: usize = 100;
 /// Stack for the thread that parses: the parser takes up to 40 KiB for each level of nesting in a debug build.
-pub(super) const STACK_BYTES: usize = 16 * 1024 * 1024;
+pub(in crate::cluster) const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// A place where the text does not parse. Lines and columns count from one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,16 +6,21 @@ use serde::Deserialize;
 
 use super::convert::names;
 use super::hooks::HooksShape;
-use super::pod::{Container, PodMeta, PodSpec, template};
+use super::pod::{Container, PodMeta, PodSpec, cut, template};
 use super::text::{List, Text, nullable};
 use super::{Interner, NameRef, ShapeError};
 use crate::cluster::objects::ContainerKind;
-use crate::cluster::{ArcTraits, Controller, ControllerKind, ObjectRef, Owner, PodImage, PodTemplate};
+use crate::cluster::{ArcTraits, Controller, ControllerKind, ObjectRef, Owner, PodImage, PodTemplate, RunnerStatus};
 
 /// The name that ARC gives the container of a runner (`EphemeralRunnerContainerName` in `constants.go`).
 pub(super) const RUNNER: &str = "runner";
 /// The name that ARC gives the container of a listener (`autoscalingListenerContainerName`).
 const LISTENER: &str = "listener";
+
+/// Longest `status.reason` of a runner that is kept, in characters.
+const STATUS_REASON_LIMIT: usize = 128;
+/// Longest `status.message` of a runner that is kept, in characters.
+const STATUS_MESSAGE_LIMIT: usize = 256;
 
 /// An object that makes pods. The fields of all kinds stand side by side; each kind has some of them.
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +101,13 @@ struct JobSpec<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Status<'a> {
+    /// This and the next two of an `EphemeralRunner`.
+    #[serde(borrow, deserialize_with = "nullable")]
+    phase: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    reason: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    message: Text<'a>,
     #[serde(borrow)]
     conditions: List<Condition<'a>>,
 }
@@ -127,7 +139,8 @@ pub(in crate::cluster) fn controller(
     };
     let template =
         makes_pods(kind, shape, owner.as_ref(), idle).then(|| pod_template(kind, shape, &at, interner)).transpose()?;
-    let arc = kind.is_arc().then(|| arc_traits(kind, spec, hooks, interner)).filter(|arc| *arc != ArcTraits::default());
+    let arc =
+        kind.is_arc().then(|| arc_traits(kind, shape, hooks, interner)).filter(|arc| *arc != ArcTraits::default());
     Ok(Controller { at, kind, owner, template, idle, arc: arc.map(Box::new) })
 }
 
@@ -228,10 +241,11 @@ fn regular(container: &str, image: &str, interner: &Interner) -> PodImage {
 
 fn arc_traits(
     kind: ControllerKind,
-    spec: &ControllerSpec<'_>,
+    shape: &ControllerShape<'_>,
     hooks: Option<&HooksShape<'_>>,
     interner: &Interner,
 ) -> ArcTraits {
+    let (spec, status) = (&shape.spec, &shape.status);
     let url = [&spec.github_config_url, &spec.ephemeral_runner_spec.github_config_url];
     let url = url.into_iter().find(|url| !url.is_empty()).map_or("", |url| url);
     let serves = kind == ControllerKind::AutoscalingListener && !spec.autoscaling_runner_set_name.is_empty();
@@ -241,6 +255,11 @@ fn arc_traits(
         scale_set: serves.then(|| ObjectRef {
             namespace: interner.intern(&spec.autoscaling_runner_set_namespace),
             name: interner.intern(&spec.autoscaling_runner_set_name),
+        }),
+        runner: (kind == ControllerKind::EphemeralRunner).then(|| RunnerStatus {
+            phase: interner.intern(&status.phase),
+            reason: cut(&status.reason, STATUS_REASON_LIMIT),
+            message: cut(&status.message, STATUS_MESSAGE_LIMIT),
         }),
     }
 }

@@ -8,7 +8,7 @@ use super::convert::names;
 use super::pod::{PodSpec, template};
 use super::text::{List, Text, nullable};
 use super::{Interner, ShapeError};
-use crate::cluster::{HookTemplate, HookTemplateRef, Hooks};
+use crate::cluster::{HookTemplate, HookTemplateRef, Hooks, TemplateHolder};
 
 /// Turns hooks on: the path of the hook's program.
 const HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
@@ -202,15 +202,17 @@ impl Runner<'_> {
             volume.config_map.iter().chain(volume.projected.sources.0.iter().filter_map(|s| s.config_map.as_ref()));
         for map in maps {
             if let Some(key) = map.key(&inside) {
-                return HookTemplateRef::ConfigMap { name: interner.intern(&map.name), key: key.into() };
+                let holder = TemplateHolder::ConfigMap;
+                return HookTemplateRef::Key { holder, name: interner.intern(&map.name), key: key.into() };
             }
         }
         let mut secrets =
             volume.secret.iter().chain(volume.projected.sources.0.iter().filter_map(|s| s.secret.as_ref()));
-        match secrets.find(|secret| secret.key(&inside).is_some()) {
-            Some(secret) => {
+        match secrets.find_map(|secret| Some((secret, secret.key(&inside)?))) {
+            Some((secret, key)) => {
                 let name = if secret.secret_name.is_empty() { &secret.name } else { &secret.secret_name };
-                unread(&format!("the Secret {}", &**name))
+                let holder = TemplateHolder::Secret;
+                HookTemplateRef::Key { holder, name: interner.intern(name), key: key.into() }
             }
             None => unread(&format!("the volume {}", &*mount.name)),
         }

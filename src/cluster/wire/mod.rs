@@ -15,6 +15,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 pub(super) use controller::{ControllerShape, controller};
@@ -102,12 +103,61 @@ pub(super) struct ServiceAccountShape<'a> {
 #[serde(default)]
 pub(super) struct ConfigMapShape<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) metadata: Meta<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
     pub(super) data: Texts<'a>,
 }
 
 /// The texts of a `ConfigMap`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Texts<'a>(#[serde(borrow)] pub(super) BTreeMap<Text<'a>, Text<'a>>);
+
+/// A Secret that may hold extension templates: its values, still as they were written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct TemplateSecretShape<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) metadata: Meta<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) data: SecretTexts<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub(super) string_data: SecretTexts<'a>,
+}
+
+/// The values of a Secret, which must not print.
+#[derive(Default, Deserialize)]
+pub(super) struct SecretTexts<'a>(#[serde(borrow)] pub(super) BTreeMap<Text<'a>, Option<Text<'a>>>);
+
+impl std::fmt::Debug for SecretTexts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretTexts([redacted])")
+    }
+}
+
+impl SecretTexts<'_> {
+    /// The value of a key as it was written. Null is an empty one, as Go reads it.
+    fn get(&self, key: &str) -> Option<&str> {
+        let (_, text) = self.0.iter().find(|(known, _)| &***known == key)?;
+        Some(text.as_ref().map_or("", |text| &**text))
+    }
+}
+
+impl TemplateSecretShape<'_> {
+    /// Its keys. `stringData` wins over `data`.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        let only_data = self.data.0.keys().filter(|key| !self.string_data.0.contains_key(*key));
+        self.string_data.0.keys().chain(only_data).map(|key| &**key)
+    }
+
+    /// The value of a key in plain text; inside, nothing where it is none.
+    pub(super) fn text(&self, key: &str) -> Option<Option<SecretString>> {
+        if let Some(text) = self.string_data.get(key) {
+            return Some(Some(SecretString::from(text)));
+        }
+        let decoded = <bytes::Base64 as bytes::Encoding>::decode(self.data.get(key)?);
+        Some(decoded.and_then(|bytes| std::str::from_utf8(bytes.expose_secret()).ok().map(SecretString::from)))
+    }
+}
 
 /// A reference to an object of the same namespace.
 #[derive(Debug, Default, Deserialize)]

@@ -251,7 +251,7 @@ fn images(spec: &PodSpec<'_>, interner: &Interner) -> Vec<PodImage> {
         .collect()
 }
 
-fn cut(text: &str, characters: usize) -> Box<str> {
+pub(super) fn cut(text: &str, characters: usize) -> Box<str> {
     let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     Box::from(&text[..end])
 }

@@ -172,7 +172,7 @@ fn an_absent_secret_proves_nothing_where_it_could_not_be_seen() {
     assert_eq!(absent(&|world| world.config.scope.namespaces = vec!["b".to_owned()], "gone"), unseen);
     assert_eq!(absent(&|world| world.config.scope.exclude_namespaces = vec!["a".to_owned()], "gone"), unseen);
     assert_eq!(absent(&|_| (), "runner-abcde-secret-0123abcd"), unseen, "a Secret of one job");
-    let denied = crate::cluster::MissingPermission { resource: Resource::Secrets, verb: "list", scope: "".into() };
+    let denied = crate::cluster::MissingPermission::new(Resource::Secrets, "list", "");
     let deny = |world: &mut World| world.inventory.missing_permissions.extend([denied.clone()]);
     assert_eq!(absent(&deny, "gone"), unseen);
 }

@@ -1,7 +1,7 @@
 //! The daemon's own health, in lines that every face shows: inventory, permissions, registries, clocks, rate limits,
 //! schedule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::relative;
 use crate::cluster::{MissingPermission, Resource};
@@ -115,13 +115,22 @@ pub struct MissingRule<'a> {
     resource: Resource,
     scope: &'a str,
     verbs: Vec<&'static str>,
+    /// The objects that are wanted; empty for all.
+    names: BTreeSet<&'a str>,
 }
 
 impl MissingRule<'_> {
     /// What cannot be done, in words.
     fn subject(&self) -> String {
         let place = if self.scope.is_empty() { "in all namespaces".to_owned() } else { format!("in {}", self.scope) };
-        format!("permission to {} {} {place}", self.verbs.join(" and "), self.resource.as_str())
+        let names = if self.names.is_empty() { String::new() } else { format!(" {}", self.list(", ")) };
+        format!("permission to {} {}{names} {place}", self.verbs.join(" and "), self.resource.as_str())
+    }
+}
+
+impl MissingRule<'_> {
+    fn list(&self, separator: &str) -> String {
+        self.names.iter().copied().collect::<Vec<_>>().join(separator)
     }
 }
 
@@ -134,24 +143,30 @@ impl std::fmt::Display for MissingRule<'_> {
             write!(f, "add to the rules of the Role in namespace {}: ", self.scope)?;
         }
         let verbs: Vec<String> = self.verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
-        write!(
-            f,
-            "- {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [{}]}}",
-            self.resource.group(),
-            self.resource.as_str(),
-            verbs.join(", ")
-        )
+        write!(f, "- {{apiGroups: [\"{}\"], resources: [\"{}\"], ", self.resource.group(), self.resource.as_str())?;
+        if !self.names.is_empty() {
+            write!(f, "resourceNames: [\"{}\"], ", self.list("\", \""))?;
+        }
+        write!(f, "verbs: [{}]}}", verbs.join(", "))
     }
 }
 
 /// The rules to add, one per resource and scope.
 pub fn missing_rules(missing: &[MissingPermission]) -> Vec<MissingRule<'_>> {
-    let mut by_place: BTreeMap<(Resource, &str), Vec<&'static str>> = BTreeMap::new();
+    let mut by_place: BTreeMap<(Resource, &str, bool), MissingRule<'_>> = BTreeMap::new();
     for permission in missing {
-        let verbs = by_place.entry((permission.resource, &permission.scope)).or_default();
-        if !verbs.contains(&permission.verb) {
-            verbs.push(permission.verb);
-        }
+        let (resource, scope) = (permission.resource, &*permission.scope);
+        let is_named = !permission.names.is_empty();
+        let rule = by_place.entry((resource, scope, is_named)).or_insert_with(|| MissingRule {
+            resource,
+            scope,
+            verbs: Vec::new(),
+            names: BTreeSet::new(),
+        });
+        // What is followed by its name needs both, and the second is not asked for before the first is granted.
+        let verbs = if is_named { &["list", "watch"][..] } else { &[permission.verb][..] };
+        rule.verbs.extend(verbs.iter().filter(|verb| !rule.verbs.contains(verb)).copied().collect::<Vec<_>>());
+        rule.names.extend(permission.names.iter().map(|name| &**name));
     }
-    by_place.into_iter().map(|((resource, scope), verbs)| MissingRule { resource, scope, verbs }).collect()
+    by_place.into_values().collect()
 }
