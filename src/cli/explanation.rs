@@ -21,7 +21,7 @@ pub fn write(explanation: &Explanation, look: Look, out: &mut dyn Write) -> io::
     let mut page = Page { look, out };
     page.paragraph(0, &format!("{} in namespace {}", explanation.target, explanation.namespace), Tint::Bold)?;
     match &explanation.answer {
-        Answer::Pulls { images, broken_references, notes } => {
+        Answer::Pulls { images, broken_references, right_now, notes } => {
             if images.is_empty() {
                 page.paragraph(0, "It pulls no image.", Tint::None)?;
             }
@@ -30,6 +30,7 @@ pub fn write(explanation: &Explanation, look: Look, out: &mut dyn Write) -> io::
             }
             let broken = broken_references.iter().map(|one| broken_reference(&one.secret_name, one.reason));
             page.lines("BROKEN REFERENCES", broken, Tint::Severity(Some(Severity::Warning)))?;
+            page.lines("RIGHT NOW", right_now.iter().cloned(), Tint::Severity(Some(Severity::Warning)))?;
             page.lines("OUT OF REACH", notes.iter().cloned(), Tint::None)
         }
         Answer::Secret { credentials, dependents } => {

@@ -10,7 +10,7 @@ use crate::outlook::view::{
     broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, health, printable,
     relative,
     report::{Counts, summary},
-    waiting, why, workloads_by_urgency,
+    vanished, waiting, why, workloads_by_urgency,
 };
 use crate::outlook::{CredentialRow, Outlook, Snapshot, WorkloadRow};
 use crate::verdict::Status;
@@ -171,7 +171,7 @@ impl Report<'_> {
     fn workloads(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         let mut rows = workloads_by_urgency(snapshot);
         let is_well = |row: &WorkloadRow| row.outlook == Outlook::Ok && row.severity() < Some(Severity::Warning);
-        rows.retain(|row| !is_well(row) || !row.failing.is_empty());
+        rows.retain(|row| !is_well(row) || !row.failing.is_empty() || row.gone.is_some());
         if rows.is_empty() {
             return Ok(());
         }
@@ -202,8 +202,8 @@ impl Report<'_> {
             row.images.iter().filter(|image| image.outlook != Outlook::Ok && !row.reason.contains(&*image.image));
         let images = images.map(|image| format!("image {}: {}", image.image, image.outlook.as_str()));
         let mut lines: Vec<String> = Vec::new();
-        for line in std::iter::once(row.reason.clone()).chain(waiting(row)).chain(broken).chain(findings).chain(images)
-        {
+        let now = waiting(row).into_iter().chain(vanished(row, snapshot.generated_at));
+        for line in std::iter::once(row.reason.clone()).chain(now).chain(broken).chain(findings).chain(images) {
             if !line.is_empty() && !lines.contains(&line) {
                 lines.push(line);
             }

@@ -101,6 +101,8 @@ finding_kinds! {
     TokenInUsername = "token_in_username", Warning;
     /// What happens to pods right now contradicts what our own exchanges say.
     LivePullContradicts = "live_pull_contradicts", Warning;
+    /// Runners of a scale set hang in Pending, because their pods wait on a pull.
+    RunnersPending = "runners_pending", Warning;
     /// The token expires soon.
     ExpiresSoon = "expires_soon", Warning;
 }

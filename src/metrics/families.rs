@@ -200,12 +200,12 @@ pub(super) static FAMILIES: &[Family] = &[
     },
     Family {
         name: "pullsecret_workload_pull_failing",
-        help: "Pods of a workload that wait on a pull right now; absent where none does.",
+        help: "Pods of a workload that wait on a pull right now, and workflow pods that vanished while they did within the last 10 minutes; absent where there are none.",
         rows: |snapshot| snapshot.workloads.len(),
         write: |snapshot, row, series| {
             let row = &snapshot.workloads[row];
-            for (failure, pods) in &row.failing {
-                series.push(&workload_labels(row), &[("reason", failure.as_str())], Value::count(*pods));
+            for (failure, (pods, _)) in row.pull_failing() {
+                series.push(&workload_labels(row), &[("reason", failure.as_str())], Value::count(pods));
             }
         },
     },

@@ -48,6 +48,8 @@ pub enum Answer {
         images: Vec<ExplainedImage>,
         /// References that lead nowhere.
         broken_references: Vec<BrokenReference>,
+        /// What happens to its pods at this moment, in words.
+        right_now: Vec<String>,
         /// What cannot be told from outside, in words.
         notes: Vec<String>,
     },
@@ -92,7 +94,7 @@ pub struct ExplainedImage {
     pub anonymous: &'static str,
     /// The credentials in the order in which they are tried.
     pub credentials: Vec<ExplainedCredential>,
-    /// Findings (`later_credential_only`).
+    /// Findings (`later_credential_only`, `runners_pending`).
     pub findings: Vec<Finding>,
     /// Unverified only because its registry is not on the list, which is the operator's choice.
     #[serde(skip)]

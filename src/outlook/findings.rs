@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::live;
 use crate::credential::{Finding, FindingKind, Severity};
+use crate::workload::{Hanging, WorkloadKey};
 
 /// How long before its expiry a token becomes critical.
 const IMMINENT: TimeDelta = TimeDelta::days(3);
@@ -159,6 +161,30 @@ pub(super) fn live_pull_contradicts(image: &str, pods: usize, seen: &str, said: 
             "right after a change this passes: the kubelet tries again within 5 minutes. If it stays, read the whole error \
              (kubectl -n {namespace} get events --field-selector reason=Failed) and look at what only nodes go through: a \
              mirror or a proxy of the runtime, its own credentials, another address of the registry"
+        ),
+    )
+}
+
+pub(super) fn runners_pending(key: &WorkloadKey, image: &str, hanging: &Hanging) -> Finding {
+    let count = hanging.runners.len();
+    let (runners, hang, pods, stay) = match count {
+        1 => ("runner", "hangs", "its pod waits", "it stays"),
+        _ => ("runners", "hang", "their pods wait", "they stay"),
+    };
+    let says = match &*hanging.says {
+        "" => String::new(),
+        says => format!(" (its controller says: {says})"),
+    };
+    Finding::new(
+        FindingKind::RunnersPending,
+        format!(
+            "{count} {runners} {hang} in Pending because {pods} on {image}: a pull that fails is no failure to the \
+             controller, so {stay} Pending for ever and none of them fails by itself{says}"
+        ),
+        format!(
+            "where a Secret is mended they go on within 5 minutes. Where the template of the scale set is, they keep the old \
+             one, and with `updateStrategy: eventual` they can hold the new one up until they are deleted: {}",
+            live::delete_runners(key, hanging)
         ),
     )
 }

@@ -87,6 +87,10 @@ pub(super) fn explain(
                 quoted(&key.name)
             ),
         ),
+        Gap::PodsGone => (
+            "only pods that are gone by now tell of it; which image the next one pulls only a job says".to_owned(),
+            String::new(),
+        ),
         Gap::HookTemplate(unknown) => hook_template(key, unknown),
         Gap::JobImage(pods) => (
             job_image(pods, registries),

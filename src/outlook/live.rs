@@ -9,7 +9,10 @@ use super::credentials::EntryId;
 use super::words::quoted;
 use super::{Outlook, findings};
 use crate::credential::Finding;
-use crate::workload::{Failing, Pull, PullFailure, WorkloadKey};
+use crate::workload::{Failing, Hanging, Pull, PullFailure, WorkloadKey};
+
+/// Runners that a command names at most.
+const MOST_NAMED: usize = 20;
 
 /// What we say of one pull.
 #[derive(Debug)]
@@ -33,6 +36,17 @@ pub(super) fn of_pull<'a>(failing: &'a Failing, pull: &'a Pull) -> impl Iterator
     let same = |live: &&crate::workload::FailingPull| live.image == pull.image && *live.secrets == *pull.secrets;
     let live = failing.pulls.iter().filter(move |(live, _)| same(live));
     live.map(|(live, pods)| (live.failure, *pods))
+}
+
+/// The findings where runners of a scale set hang: one for each image that their pods wait on.
+pub(super) fn hanging<'a>(key: &'a WorkloadKey, failing: &'a Failing) -> impl Iterator<Item = Finding> + 'a {
+    failing.hanging.iter().map(|(image, hanging)| findings::runners_pending(key, image, hanging))
+}
+
+/// The command that deletes runners which hang, as many as a person would paste.
+pub(super) fn delete_runners(key: &WorkloadKey, hanging: &Hanging) -> String {
+    let named: Vec<String> = hanging.runners.iter().take(MOST_NAMED).map(|name| quoted(name)).collect();
+    format!("kubectl -n {} delete ephemeralrunner {}", quoted(&key.namespace), named.join(" "))
 }
 
 /// The finding where pods show the opposite of what we say, and the credential that is meant where it is one.

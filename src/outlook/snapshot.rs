@@ -1,5 +1,6 @@
 //! The types that every face reads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use crate::cluster::{MissingPermission, Problem, Resource};
 use crate::credential::{Finding, Severity, TokenKind};
 use crate::probe::RateLimit;
 use crate::verdict::{EvidenceRow, Status};
-use crate::workload::{PullFailure, WorkloadKey};
+use crate::workload::{Gone, PullFailure, WorkloadKey};
 
 /// One consistent picture of everything.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +156,9 @@ pub struct WorkloadRow {
     pub broken_references: Vec<(Arc<str>, &'static str)>,
     /// Pods that wait on a pull right now, per reason. A pod counts under each reason for which one of its containers waits.
     pub failing: Vec<(PullFailure, usize)>,
-    /// Findings (`later_credential_only`, `live_pull_contradicts`).
+    /// Workflow pods that vanished within the last minutes while they waited on a pull.
+    pub gone: Option<Box<Gone>>,
+    /// Findings (`later_credential_only`, `live_pull_contradicts`, `runners_pending`).
     pub findings: Vec<Finding>,
     /// Why, in words. Empty when ok, unless something cannot be known before a job runs.
     pub reason: String,
@@ -172,10 +175,25 @@ impl WorkloadRow {
         let findings = self.findings.iter().map(|finding| finding.severity);
         let broken = (!self.broken_references.is_empty()).then_some(Severity::Warning);
         let waiting = self
-            .failing
-            .iter()
-            .map(|(failure, _)| if failure.is_about_credentials() { Severity::Warning } else { Severity::Info });
+            .pull_failing()
+            .into_keys()
+            .map(|failure| if failure.is_about_credentials() { Severity::Warning } else { Severity::Info });
         findings.chain(self.outlook.severity()).chain(broken).chain(waiting).max()
+    }
+
+    /// Pods per reason: those that wait on a pull right now and those that vanished while they did, and how many of them are
+    /// gone.
+    pub fn pull_failing(&self) -> BTreeMap<PullFailure, (usize, usize)> {
+        let mut all: BTreeMap<PullFailure, (usize, usize)> = BTreeMap::new();
+        for (failure, pods) in &self.failing {
+            all.entry(*failure).or_default().0 += pods;
+        }
+        for (failure, pods) in self.gone.iter().flat_map(|gone| &gone.pods) {
+            let counts = all.entry(*failure).or_default();
+            counts.0 += pods;
+            counts.1 += pods;
+        }
+        all
     }
 
     /// Whether it is unverified, and that only because the operator left registries off the list.

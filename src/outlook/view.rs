@@ -8,13 +8,17 @@ pub mod report;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Copies, CredentialRow, SecretFindings, Snapshot, WorkloadRow};
 use crate::credential::{Finding, FindingKind, Severity};
 use crate::verdict::Status;
-use crate::workload::PullFailure;
+use crate::workload::{Gone, PullFailure, REMEMBERED};
+
+/// Images of pods that are gone that are told at most.
+const MOST_GONE_IMAGES: usize = 5;
 
 pub use health::{HealthLine, HealthState, MissingRule, health, missing_rules};
 
@@ -173,22 +177,56 @@ pub fn expiry(row: &CredentialRow, now: DateTime<Utc>) -> String {
     }
 }
 
+/// Why a pull fails, in words.
+fn why_it_fails(failure: PullFailure) -> &'static str {
+    match failure {
+        PullFailure::CredentialRefused => "the registry refuses the credential",
+        PullFailure::AccessDenied => "the registry denies the image",
+        PullFailure::NoCredential => "no credential was sent",
+        PullFailure::NotFound => "the image is not there",
+        PullFailure::Network => "the registry cannot be reached",
+        PullFailure::MalformedSecret => "a pull Secret cannot be decoded",
+        PullFailure::Other => "for another cause, or one that is not told",
+    }
+}
+
+fn pods(count: usize) -> String {
+    format!("{count} pod{}", if count == 1 { "" } else { "s" })
+}
+
 /// What pods of a workload wait for right now, in words; `None` where none waits on a pull.
 pub fn waiting(row: &WorkloadRow) -> Option<String> {
-    let one = |(failure, pods): &(PullFailure, usize)| {
-        let why = match failure {
-            PullFailure::CredentialRefused => "the registry refuses the credential",
-            PullFailure::AccessDenied => "the registry denies the image",
-            PullFailure::NoCredential => "no credential was sent",
-            PullFailure::NotFound => "the image is not there",
-            PullFailure::Network => "the registry cannot be reached",
-            PullFailure::MalformedSecret => "a pull Secret cannot be decoded",
-            PullFailure::Other => "for another cause, or one that is not told",
-        };
-        format!("{pods} pod{} ({why})", if *pods == 1 { "" } else { "s" })
-    };
-    let each: Vec<String> = row.failing.iter().map(one).collect();
+    waiting_in(&row.failing)
+}
+
+pub(super) fn waiting_in(failing: &[(PullFailure, usize)]) -> Option<String> {
+    let one = |(failure, count): &(PullFailure, usize)| format!("{} ({})", pods(*count), why_it_fails(*failure));
+    let each: Vec<String> = failing.iter().map(one).collect();
     (!each.is_empty()).then(|| format!("waiting on a pull right now: {}", each.join(", ")))
+}
+
+/// The pods of a workload that vanished while they waited on a pull, in words; `None` where there are none.
+pub fn vanished(row: &WorkloadRow, now: DateTime<Utc>) -> Option<String> {
+    row.gone.as_ref().and_then(|gone| vanished_in(gone, now))
+}
+
+pub(super) fn vanished_in(gone: &Gone, now: DateTime<Utc>) -> Option<String> {
+    let one = |((image, failure), count): (&(Arc<str>, PullFailure), &usize)| {
+        format!("{} on {image} ({})", pods(*count), why_it_fails(*failure))
+    };
+    let more = gone.images.len().saturating_sub(MOST_GONE_IMAGES);
+    let mut each: Vec<String> = gone.images.iter().take(MOST_GONE_IMAGES).map(one).collect();
+    if more > 0 {
+        each.push(format!("{more} more"));
+    }
+    let last = gone.last.map(|at| format!("; the last {}", relative(at, now))).unwrap_or_default();
+    (!gone.is_empty()).then(|| {
+        format!(
+            "gone in the last {} minutes while waiting on a pull: {}{last}",
+            REMEMBERED.num_minutes(),
+            each.join(", ")
+        )
+    })
 }
 
 /// The broken references of a workload as (Secret name, reason), each once: images and containers can share one.

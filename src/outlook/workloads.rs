@@ -244,6 +244,7 @@ impl<'c, 'a> Context<'c, 'a> {
                 by_choice: outlook == Outlook::Unverified && image.host.is_none() && pull.unseen.is_none(),
             });
         }
+        findings.extend(failing.into_iter().flat_map(|failing| live::hanging(&workload.key, failing)));
         findings::sort(&mut findings);
         let known = images.iter().map(|image| image.outlook).min();
         let gap = workload.gap.as_ref();
@@ -267,6 +268,10 @@ impl<'c, 'a> Context<'c, 'a> {
             failing: failing
                 .map(|failing| failing.pods.iter().map(|(why, pods)| (*why, *pods)).collect())
                 .unwrap_or_default(),
+            gone: failing
+                .map(|failing| &failing.gone)
+                .filter(|gone| !gone.is_empty())
+                .map(|gone| Box::new(gone.clone())),
             findings,
             reason,
             fix,

@@ -99,10 +99,12 @@ impl Patrol {
 
     /// Bring book, workloads and schedule in step with the inventory.
     fn sync(&mut self) {
+        let now = self.clock.wall();
         let Self { inventory, book, workloads, waits, .. } = self;
         let fresh = inventory.read(|inventory| {
             *workloads = workload::workloads(inventory);
-            waits.sync(inventory);
+            waits.sync(inventory, now);
+            waits.add_unseen(workloads);
             book.sync(inventory, &workload::needed_images(workloads))
         });
         let wanted = plan::wanted(&self.book, &self.workloads, true);

@@ -61,6 +61,9 @@ impl Patrol {
                 Some(question) = next_question(&mut self.questions) => self.answer(question),
                 () = sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
                 () = sleep_until(publish_at) => {
+                    if self.waits.is_stale(self.clock.wall()) {
+                        self.sync();
+                    }
                     (published, gap) = self.publish(&snapshots);
                     stale = false;
                 }

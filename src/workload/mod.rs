@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use self::failing::{PullFailure, Wait, classify};
 use self::owners::Owners;
 use self::rollup::roll_up;
-pub use self::waits::{Failing, FailingPull, Waits};
+pub use self::waits::{Failing, FailingPull, Gone, Hanging, REMEMBERED, Waits};
 use crate::cluster::{Inventory, ObjectRef, Pod, TemplateHolder};
 
 /// Identity of a workload: the label set `W`.
@@ -118,6 +118,8 @@ pub enum Gap {
     ControllerDefault,
     /// Only a job names the image of its workflow pod.
     JobImage(JobPods),
+    /// Nothing tells of its pods but some that are gone.
+    PodsGone,
     /// The extension template of container hooks is not known.
     HookTemplate(UnknownTemplate),
 }

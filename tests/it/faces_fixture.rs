@@ -63,6 +63,7 @@ pub(crate) fn workload(name: &str, outlook: Outlook, secret: &str, status: Statu
         }],
         broken_references: Vec::new(),
         failing: Vec::new(),
+        gone: None,
         findings: Vec::new(),
         reason: String::new(),
         fix: String::new(),

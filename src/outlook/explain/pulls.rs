@@ -15,7 +15,7 @@ use crate::outlook::images::{Image, Images};
 use crate::outlook::logins::Logins;
 use crate::outlook::words::{self, Cause};
 use crate::outlook::workloads::{Attempt, Broken, Context, Presented, Pulls, Resolved};
-use crate::outlook::{Outlook, images};
+use crate::outlook::{Outlook, findings, images, live, view};
 use crate::verdict::Status;
 use crate::workload::{PodRole, SecretSource, Workload};
 
@@ -30,6 +30,7 @@ pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: D
     let mut shown = Vec::new();
     let mut broken_references = BTreeSet::new();
     let mut notes = Vec::new();
+    let mut right_now = Vec::new();
     for (key, (workload, resolved, broken)) in inputs.workloads.keys().zip(&pulls.workloads) {
         if !found.workloads.contains_key(key) {
             continue;
@@ -46,9 +47,20 @@ pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: D
                 .extend(named.map(|(name, reason)| BrokenReference { secret_name: name.to_string(), reason }));
         }
         notes.extend(note(workload));
+        right_now.extend(happening(inputs, workload, now));
     }
     notes.dedup();
-    Answer::Pulls { images: shown, broken_references: broken_references.into_iter().collect(), notes }
+    Answer::Pulls { images: shown, broken_references: broken_references.into_iter().collect(), right_now, notes }
+}
+
+/// What happens to the pods of a workload at this moment, and to those that are gone.
+fn happening(inputs: &Inputs<'_>, workload: &Workload, now: DateTime<Utc>) -> Vec<String> {
+    let key = &workload.key;
+    let Some(failing) = inputs.failing.get(key) else { return Vec::new() };
+    let role = if key.role == PodRole::Pod { String::new() } else { format!(" ({})", key.role.as_str()) };
+    let waiting: Vec<_> = failing.pods.iter().map(|(why, pods)| (*why, *pods)).collect();
+    let told = view::waiting_in(&waiting).into_iter().chain(view::vanished_in(&failing.gone, now));
+    told.map(|words| format!("{}/{}{role}: {words}", key.kind, key.name)).collect()
 }
 
 /// What a runner pulls inside itself is known to nobody outside.
@@ -106,6 +118,7 @@ impl Teller<'_, '_> {
         let image = self.images.get(pull.image);
         let credentials = self.credentials(pull, image);
         let later = self.context.later_credential_only(pull, image).map(|(_, finding)| finding);
+        let hanging = self.inputs.failing.get(key).and_then(|failing| failing.hanging.get(&pull.pull.image));
         let (outlook, deadline, cause) = self.context.image(&pull.pull.namespace, pull, image);
         let patient = Patient {
             target: self.target,
@@ -115,10 +128,14 @@ impl Teller<'_, '_> {
             broken,
             free_name: &self.free_name(&pull.pull.namespace),
         };
-        let (mut reason, fix) = match &cause {
+        let (mut reason, mut fix) = match &cause {
             Some(cause) => (words::explain(key, pull.pull, cause).0, patient.commands(cause)),
             None => (how_it_pulls(pull, image, &credentials), Vec::new()),
         };
+        if let Some(hanging) = hanging {
+            fix.push("# runners that still hang in Pending then, such as after a change of the template:".to_owned());
+            fix.push(live::delete_runners(key, hanging));
+        }
         // A pull that is not proven to work is no less so for a name that leads nowhere.
         if outlook != Outlook::Ok && !matches!(cause, Some(Cause::Malformed(_))) {
             for (why, words) in [("not_found", "does not exist"), ("wrong_type", "is no pull Secret, so it is skipped")]
@@ -142,7 +159,10 @@ impl Teller<'_, '_> {
             fix,
             anonymous: self.anonymous(pull, image),
             credentials,
-            findings: later.into_iter().collect(),
+            findings: later
+                .into_iter()
+                .chain(hanging.map(|hanging| findings::runners_pending(key, &pull.pull.image, hanging)))
+                .collect(),
             by_choice: outlook == Outlook::Unverified && image.host.is_none(),
         }
     }

@@ -155,3 +155,109 @@ fn pods_that_run_prove_nothing() {
     let row = World::dead().workload("web");
     assert_eq!((row.outlook, row.failing.len()), (Outlook::Blocked, 0));
 }
+
+/// A scale set with a runner whose pod waits, and a workflow pod that waited.
+fn scale_set_text(more: &str) -> String {
+    let owner = |kind: &str, name: &str| {
+        format!(
+            "ownerReferences: [{{apiVersion: actions.github.com/v1alpha1, kind: {kind}, name: {name}, controller: true}}]"
+        )
+    };
+    let waits = |message: &str| {
+        format!(
+            "status: {{containerStatuses: [{{name: c, state: {{waiting: {{reason: ErrImagePull, message: {message:?}}}}}}}]}}"
+        )
+    };
+    let runner = format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{namespace: ci, name: r1, {}}}\nspec: {{containers: [{{name: c, image: {IMAGE}}}]}}\n{}\n",
+        owner("EphemeralRunner", "r1"),
+        waits(REFUSED)
+    );
+    let job = format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{namespace: ci, name: w1, labels: {{runner-pod: r1}}}}\n\
+         spec: {{containers: [{{name: c, image: ghcr.io/org/job}}]}}\n{}\n",
+        waits(DENIED)
+    );
+    let head = "---\napiVersion: actions.github.com/v1alpha1\n";
+    format!(
+        "{head}kind: AutoscalingRunnerSet\nmetadata: {{name: set, namespace: ci}}\n\
+         spec: {{template: {{spec: {{containers: [{{name: runner, image: {IMAGE}}}]}}}}}}\n\
+         {head}kind: EphemeralRunner\nmetadata: {{name: r1, namespace: ci, {}}}\nspec: {{}}\nstatus: {{phase: Pending}}\n\
+         {runner}{}",
+        owner("AutoscalingRunnerSet", "set"),
+        if more.is_empty() { "" } else { &job }
+    )
+}
+
+fn cluster_of(text: &str) -> Inventory {
+    let mut inventory = crate::cluster::load(
+        &[crate::cluster::Input::Stdin(text.as_bytes().to_vec())],
+        &crate::cluster::Scope::default(),
+    );
+    assert_eq!(inventory.problems, []);
+    inventory.origin = Origin::Cluster;
+    inventory
+}
+
+#[test]
+fn runners_that_hang_are_told_with_the_command_that_deletes_them() {
+    let mut world = World::cluster();
+    world.inventory = cluster_of(&scale_set_text(""));
+    let snapshot = world.snapshot();
+    let row = snapshot.workloads.iter().find(|row| row.key.role == crate::workload::PodRole::Runner).unwrap();
+    assert_eq!(row.pull_failing(), [(PullFailure::CredentialRefused, (1, 0))].into(), "one pod, once");
+    let [finding] = &row.findings[..] else { panic!("{:?}", row.findings) };
+    assert_eq!((finding.kind, finding.severity), (FindingKind::RunnersPending, Severity::Warning));
+    let opening = format!("1 runner hangs in Pending because its pod waits on {IMAGE}: ");
+    assert!(finding.message.starts_with(&opening), "{}", finding.message);
+    assert!(finding.message.contains("none of them fails by itself"), "{}", finding.message);
+    assert!(finding.fix.ends_with("kubectl -n ci delete ephemeralrunner r1"), "{}", finding.fix);
+}
+
+#[test]
+fn workflow_pods_that_are_gone_are_told_as_such() {
+    let mut world = World::cluster();
+    let registries = world.registries();
+    let mut waits = Waits::default();
+    waits.sync(&cluster_of(&scale_set_text("job")), now() - TimeDelta::minutes(4));
+    world.inventory = cluster_of(&scale_set_text(""));
+    waits.sync(&world.inventory, now() - TimeDelta::minutes(3));
+    let mut workloads = workloads(&world.inventory);
+    waits.add_unseen(&mut workloads);
+    let mut book = Book::new(identifier(), registries.clone());
+    book.sync(&world.inventory, &needed_images(&workloads));
+    let inputs = Inputs {
+        inventory: &world.inventory,
+        book: &book,
+        workloads: &workloads,
+        failing: waits.failing(),
+        ledger: &world.ledger,
+        config: &world.config,
+        registries: &registries,
+        hosts: &[],
+        schedule_lag: Duration::ZERO,
+    };
+    let snapshot = build(&inputs, now());
+    let row = snapshot.workloads.iter().find(|row| row.key.role == crate::workload::PodRole::Workflow).unwrap();
+    assert_eq!((&*row.key.kind, &*row.key.name), ("AutoscalingRunnerSet", "set"));
+    assert!(row.failing.is_empty(), "none waits now");
+    assert_eq!(row.pull_failing(), [(PullFailure::AccessDenied, (1, 1))].into());
+    assert_eq!(row.severity(), Some(Severity::Warning));
+    assert_eq!(
+        crate::outlook::view::vanished(row, now()).unwrap(),
+        "gone in the last 10 minutes while waiting on a pull: 1 pod on ghcr.io/org/job (the registry denies the image); \
+         the last 3 min ago"
+    );
+    assert_eq!(crate::outlook::view::waiting(row), None);
+    let view = serde_json::to_value(crate::outlook::view::report::WorkloadView::from(row)).unwrap();
+    assert_eq!(view["pull_failing"], serde_json::json!([{"reason": "access_denied", "pods": 1, "gone": 1}]));
+    let target = crate::outlook::explain::Target::parse("ars/set", None).unwrap();
+    let explained = crate::outlook::explain::explain(&inputs, None, &target, now()).unwrap();
+    let told = serde_json::to_value(&explained).unwrap();
+    let right_now = told["right_now"].to_string();
+    assert!(right_now.contains("AutoscalingRunnerSet/set (runner): waiting on a pull right now: 1 pod"), "{right_now}");
+    assert!(right_now.contains("AutoscalingRunnerSet/set (workflow): gone in the last 10 minutes"), "{right_now}");
+    let runner = told["images"].as_array().unwrap().iter().find(|image| image["pod_role"] == "runner").unwrap();
+    assert_eq!(runner["findings"][0]["finding"], "runners_pending");
+    assert_eq!(runner["fix"].as_array().unwrap().last().unwrap(), "kubectl -n ci delete ephemeralrunner r1");
+}

@@ -179,7 +179,7 @@ impl World {
         let mut book = Book::new(identifier(), registries.clone());
         book.sync(&self.inventory, &needed_images(&workloads));
         let mut waits = Waits::default();
-        waits.sync(&self.inventory);
+        waits.sync(&self.inventory, now());
         let inputs = Inputs {
             inventory: &self.inventory,
             book: &book,

@@ -159,9 +159,9 @@ impl<'a> From<&'a WorkloadRow> for WorkloadView<'a> {
                 .map(|(secret_name, reason)| BrokenReferenceView { secret_name, reason })
                 .collect(),
             pull_failing: row
-                .failing
-                .iter()
-                .map(|(failure, pods)| PullFailingView { reason: failure.as_str(), pods: *pods })
+                .pull_failing()
+                .into_iter()
+                .map(|(failure, (pods, gone))| PullFailingView { reason: failure.as_str(), pods, gone })
                 .collect(),
             findings: &row.findings,
             reason: &row.reason,
@@ -171,13 +171,21 @@ impl<'a> From<&'a WorkloadRow> for WorkloadView<'a> {
     }
 }
 
-/// Pods that wait on a pull right now.
+/// Pods that wait on a pull right now, or waited on it when they vanished.
 #[derive(Debug, Serialize)]
 pub struct PullFailingView {
     /// As the label of `pullsecret_workload_pull_failing`.
     pub reason: &'static str,
-    /// How many.
+    /// How many, as the value of the series.
     pub pods: usize,
+    /// How many of them are gone; absent where none is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gone: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde demands")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A reference to a Secret that is missing, of the wrong type or malformed.

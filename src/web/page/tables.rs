@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{moment, outlook_class, severity_class, shown, status_class};
 use crate::outlook::view::{
-    Subject, broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, waiting, why,
-    workloads_by_urgency,
+    Subject, broken_reference, broken_references, credentials_by_urgency, expiry, findings_by_urgency, vanished,
+    waiting, why, workloads_by_urgency,
 };
 use crate::outlook::{CredentialRow, Snapshot, WorkloadRow};
 use crate::web::Filter;
@@ -121,6 +121,7 @@ pub(super) fn workloads(snapshot: &Snapshot, filter: &Filter) -> Markup {
                         td data-label="Why" { div {
                             (shown(&row.reason))
                             @if let Some(waiting) = waiting(row) { div { strong { (waiting) } } }
+                            @if let Some(vanished) = vanished(row, snapshot.generated_at) { div { strong { (shown(&vanished)) } } }
                             @for (secret, reason) in broken_references(row) { div { (shown(&broken_reference(secret, reason))) } }
                             @for finding in &row.findings {
                                 div { span.tag.(severity_class(Some(finding.severity))) { (finding.kind.as_str()) } " " (shown(&finding.message)) }
