@@ -66,7 +66,7 @@ fn explanation(answer: Answer) -> Explanation {
 }
 
 fn pulls(images: Vec<ExplainedImage>) -> Explanation {
-    explanation(Answer::Pulls { images, broken_references: Vec::new(), notes: Vec::new() })
+    explanation(Answer::Pulls { images, broken_references: Vec::new(), right_now: Vec::new(), notes: Vec::new() })
 }
 
 fn telling() -> Explanation {
@@ -91,6 +91,9 @@ fn telling() -> Explanation {
     explanation(Answer::Pulls {
         images: vec![works, blocked, uncovered],
         broken_references: vec![broken],
+        right_now: vec![
+            "AutoscalingRunnerSet/arc-runner (runner): waiting on a pull right now: 2 pods (the registry refuses the credential)".into(),
+        ],
         notes: vec!["what jobs pull inside the container dind of arc-runner is out of reach from here".into()],
     })
 }

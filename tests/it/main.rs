@@ -26,6 +26,7 @@ mod probe_registries;
 mod probe_secrets;
 mod probe_support;
 mod real;
+mod real_arc;
 mod real_line;
 mod real_waits;
 mod rules;
