@@ -8,10 +8,11 @@
 //!             └─► workload ───┘
 //! ```
 //!
-//! [`config`] is read by all of them. [`patrol`] carries one round along the line, [`runtime`] wires rooms and tasks and
+//! [`config`] is read by all of them; [`clock`] reads time for `probe` and [`patrol`]. [`patrol`] carries one round along the line, [`runtime`] wires rooms and tasks and
 //! is the only place that knows them all.
 
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod credential;

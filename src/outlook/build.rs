@@ -14,7 +14,7 @@ use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
 use crate::cluster::{Inventory, Origin, Problem, Resource};
 use crate::config::Config;
 use crate::credential::MOST_ENTRIES;
-use crate::plan::{Book, Registries};
+use crate::plan::{Book, Moment, Registries};
 use crate::verdict::Ledger;
 use crate::workload::{Failing, Workload, WorkloadKey};
 
@@ -39,6 +39,8 @@ pub struct Inputs<'a> {
     pub hosts: &'a [Arc<str>],
     /// Lateness of the most overdue exchange.
     pub schedule_lag: Duration,
+    /// The moment that `now` stands for.
+    pub moment: Moment,
 }
 
 /// The picture at `now`, which is wall time: it decides what has expired, and what expires soon.

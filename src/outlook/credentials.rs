@@ -170,7 +170,7 @@ pub(super) fn judge_entries<'l>(
                     pull_proven: needed.pull_proven,
                     accesses: &needed.accesses,
                 },
-                now,
+                facts.and_then(|facts| facts.date).unwrap_or(now),
             );
             judged.findings.extend(facts.iter().flat_map(|facts| &facts.findings));
             judged.pull_proven |= needed.pull_proven;

@@ -26,6 +26,8 @@ pub(super) struct LoginFacts {
     pub(super) excess_scopes: Option<Vec<String>>,
     pub(super) findings: Vec<Finding>,
     pub(super) evidence: Arc<[EvidenceRow]>,
+    /// The time now by the clock of whoever told the expiry.
+    pub(super) date: Option<DateTime<Utc>>,
 }
 
 /// By login.
@@ -74,6 +76,7 @@ impl LoginFacts {
             findings: Vec::new(),
             evidence: evidence.into(),
             scopes: None,
+            date: inputs.ledger.date(&login.registry.host, issuer, inputs.moment),
             view,
         };
         this.findings = this.all_findings(login, &facts, token.disowned, now, inputs);

@@ -123,7 +123,9 @@ impl Patrol {
         };
         let prober = Arc::clone(&self.prober);
         let host = Arc::clone(&exchange.registry().host);
+        let busy = self.clock.busy();
         tasks.spawn(async move {
+            let _busy = busy;
             let answer = exchange.run(&prober).await;
             Finished { ask, host, answer }
         });

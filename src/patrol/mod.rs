@@ -3,7 +3,6 @@
 //! It knows neither where objects come from nor who reads the snapshot, and it decides nothing: the book says which
 //! logins there are, the schedule which question is due, the ledger what the answers prove.
 
-mod clock;
 mod exchange;
 mod explain;
 mod once;
@@ -16,17 +15,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-pub use self::clock::Clock;
 use self::exchange::{Answer, Finished};
 pub use self::explain::Question;
 pub use self::once::Progress;
+use crate::clock::Clock;
 use crate::cluster::SharedInventory;
 use crate::config::Config;
 use crate::metrics::DaemonMetrics;
 use crate::outlook::{self, Snapshot};
-use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Registries, Schedule, TokenKey, Wanted};
+use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Moment, Registries, Schedule, TokenKey, Wanted};
 use crate::probe::Prober;
 use crate::verdict::{Advice, Ledger, Rules};
 use crate::workload::{self, Waits, Workload, WorkloadKey};
@@ -47,7 +45,7 @@ pub struct Parts {
     pub identifier: Identifier,
     /// The objects.
     pub inventory: SharedInventory,
-    /// Who asks.
+    /// Who asks. The patrol reads the same clock.
     pub prober: Prober,
     /// Counters.
     pub metrics: Arc<DaemonMetrics>,
@@ -83,8 +81,8 @@ impl Patrol {
             book: Book::new(identifier, registries.clone()),
             schedule: Schedule::new(&config.probe, &config.issuer),
             ledger: Ledger::new(Rules::new(&config)),
+            clock: prober.clock().clone(),
             prober: Arc::new(prober),
-            clock: Clock::start(),
             hosts: registries.listed_hosts().into_iter().map(Arc::from).collect(),
             workloads: BTreeMap::new(),
             waits: Waits::default(),
@@ -131,7 +129,7 @@ impl Patrol {
 
     /// Start what is due, as far as places are free. Returns when to look again: a question that is due and cannot start
     /// (its login is in flight, or no place is free) waits for a task to end, not for the clock.
-    fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> Option<Instant> {
+    fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> Option<Moment> {
         let free = self.config.probe.concurrency.saturating_sub(tasks.len());
         let now = self.clock.moment();
         let due = if free == 0 { Vec::new() } else { self.schedule.pop_due(now, free) };
@@ -145,7 +143,7 @@ impl Patrol {
             return None;
         }
         // By the same reading of the clock: what becomes due between two would be seen by neither.
-        self.schedule.next_due().filter(|due| *due > now).map(|due| self.clock.instant(due))
+        self.schedule.next_due().filter(|due| *due > now)
     }
 
     /// Take in an answer. Returns the advice that the schedule was given.
@@ -197,7 +195,8 @@ impl Patrol {
 
     /// Look at everything that is known.
     fn with_inputs<T>(&self, look: impl FnOnce(&outlook::Inputs<'_>) -> T) -> T {
-        let lag = self.schedule.lag(self.clock.moment());
+        let moment = self.clock.moment();
+        let lag = self.schedule.lag(moment);
         self.inventory.read(|inventory| {
             look(&outlook::Inputs {
                 config: &self.config,
@@ -209,6 +208,7 @@ impl Patrol {
                 ledger: &self.ledger,
                 hosts: &self.hosts,
                 schedule_lag: lag,
+                moment,
             })
         })
     }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
 
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
@@ -80,7 +79,7 @@ impl Patrol {
                     }
                     on_progress(Progress { settled: settled.len(), total });
                 }
-                () = async { match due { Some(due) => sleep_until(due).await, None => std::future::pending().await } } => {}
+                () = async { match due { Some(due) => self.clock.sleep_until(due).await, None => std::future::pending().await } } => {}
             }
         }
         Ok(())

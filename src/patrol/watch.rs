@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::explain::next_question;
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
+use crate::plan::Moment;
 
 /// Time between two snapshots while changes keep coming: the least, and the most where a snapshot is dear, so that a
 /// change shows within a second.
@@ -40,7 +40,7 @@ impl Patrol {
         let mut stale = false;
         loop {
             let due = self.launch_due(&mut tasks);
-            let publish_at = published + if stale { gap } else { SNAPSHOT_AGE };
+            let publish_at = published.after(if stale { gap } else { SNAPSHOT_AGE });
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 alive = changes.changed() => {
@@ -49,7 +49,7 @@ impl Patrol {
                         shutdown.cancelled().await;
                         return Ok(());
                     }
-                    sleep(SETTLE).await;
+                    self.clock.sleep(SETTLE).await;
                     changes.mark_unchanged();
                     self.sync();
                     stale = true;
@@ -59,8 +59,8 @@ impl Patrol {
                     stale = true;
                 }
                 Some(question) = next_question(&mut self.questions) => self.answer(question),
-                () = sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
-                () = sleep_until(publish_at) => {
+                () = self.clock.sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
+                () = self.clock.sleep_until(publish_at) => {
                     if self.waits.is_stale(self.clock.wall()) {
                         self.sync();
                     }
@@ -72,11 +72,11 @@ impl Patrol {
     }
 
     /// Show a new snapshot. Returns when, and how long to wait before the next one.
-    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> (Instant, Duration) {
-        let begun = Instant::now();
+    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> (Moment, Duration) {
+        let begun = self.clock.moment();
         snapshots.send_replace(Arc::new(self.snapshot()));
-        let done = Instant::now();
+        let done = self.clock.moment();
         let (least, most) = SNAPSHOT_GAP;
-        (done, ((done - begun) * SNAPSHOT_SHARE).clamp(least, most))
+        (done, (done.since(begun) * SNAPSHOT_SHARE).clamp(least, most))
     }
 }

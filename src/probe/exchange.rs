@@ -121,7 +121,7 @@ impl<'a> Exchange<'a> {
         let status = reply.status.as_u16();
         let retry_after = (status >= 400)
             .then(|| {
-                wait::retry_after(&reply.headers, (self.prober.now)())
+                wait::retry_after(&reply.headers, self.prober.clock.wall())
                     .or_else(|| wait::retry_after_in_text(&body.line()?))
             })
             .flatten();
@@ -151,7 +151,7 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn finish<A>(self, answer: A) -> Evidence<A> {
         Evidence {
-            at: (self.prober.now)(),
+            at: self.prober.clock.wall(),
             took: self.took,
             answer,
             http_status: self.last.http_status,

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use url::Url;
 
 use super::evidence::Unproven;
 use super::exchange::Circumstances;
 use super::pace::Pacer;
+use crate::clock::Clock;
+use crate::plan::Moment;
 
 /// Hosts remembered at once. Globs let tenants name hosts, so the map must not grow with what they write.
 const HOSTS: usize = 4096;
@@ -38,9 +39,9 @@ pub(super) enum Asks {
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     /// The last challenge, and when it came.
-    pub(super) known: Option<(Instant, Asks)>,
+    pub(super) known: Option<(Moment, Asks)>,
     /// The last attempt that gave none, and when it ended: shared by all who waited for it.
-    pub(super) miss: Option<(Instant, Result<Asks, Unproven>, Circumstances)>,
+    pub(super) miss: Option<(Moment, Result<Asks, Unproven>, Circumstances)>,
 }
 
 /// What is remembered of one host.
@@ -52,12 +53,17 @@ pub(super) struct HostState {
 }
 
 /// All hosts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hosts {
+    clock: Clock,
     map: Mutex<HashMap<(String, u64), Arc<HostState>>>,
 }
 
 impl Hosts {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, map: Mutex::default() }
+    }
+
     /// The state of a host at a pace. Another pace is another state, so that a changed config takes effect.
     pub(super) fn get(&self, name: &str, requests_per_second: f64) -> Arc<HostState> {
         let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,8 +75,10 @@ impl Hosts {
             // Only the hosts of exchanges in flight are held elsewhere.
             map.retain(|_, state| Arc::strong_count(state) > 1);
         }
-        let state =
-            Arc::new(HostState { pacer: Pacer::new(requests_per_second), learned: tokio::sync::Mutex::default() });
+        let state = Arc::new(HostState {
+            pacer: Pacer::new(requests_per_second, self.clock.clone()),
+            learned: tokio::sync::Mutex::default(),
+        });
         map.insert(key, Arc::clone(&state));
         state
     }
@@ -82,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn remembers_a_bounded_number_of_hosts() {
-        let hosts = Hosts::default();
+        let hosts = Hosts::new(Clock::start());
         let held = hosts.get("held.example", 5.0);
         for i in 0..3 * HOSTS {
             hosts.get(&format!("{i}.example"), 5.0);

@@ -4,36 +4,34 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::time::Instant;
+
+use crate::clock::Clock;
 
 /// The slowest pace that can be asked for: one request in 1,000 seconds.
 const SLOWEST: f64 = 0.001;
 /// The fastest: past it the limiter is no limit any more.
 const FASTEST: f64 = 1_000_000.0;
 
-/// Monotonic time of the runtime, which tests can pause.
+/// The monotonic hand of the one clock, as the limiter reads it.
 #[derive(Clone, Debug)]
-struct TokioClock {
-    start: Instant,
-}
+struct Monotonic(Clock);
 
-impl Clock for TokioClock {
+impl governor::clock::Clock for Monotonic {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        self.0.moment().0
     }
 }
 
 /// Lets requests through at a steady pace.
 #[derive(Debug)]
 pub struct Pacer {
-    clock: TokioClock,
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+    clock: Clock,
+    limiter: RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Duration>>,
     /// Held while waiting for a slot, so that those who wait are served in order and wake one at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -41,22 +39,22 @@ pub struct Pacer {
 impl Pacer {
     /// So many requests a second; a burst is one second's worth, at least one request. Rates that make no sense are
     /// brought into `0.001..=1000000`.
-    pub fn new(requests_per_second: f64) -> Self {
+    pub fn new(requests_per_second: f64, clock: Clock) -> Self {
         let rate = if requests_per_second.is_nan() { 1.0 } else { requests_per_second.clamp(SLOWEST, FASTEST) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0.001..=1000000 above")]
         let burst = NonZeroU32::new(rate.floor() as u32).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(Duration::from_secs_f64(rate.recip()))
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
-        let clock = TokioClock { start: Instant::now() };
-        Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock, turn: tokio::sync::Mutex::new(()) }
+        let limiter = RateLimiter::direct_with_clock(quota, Monotonic(clock.clone()));
+        Self { limiter, clock, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Wait for the next slot. Dropping the future gives the place up.
     pub async fn ready(&self) {
         let _turn = self.turn.lock().await;
         while let ControlFlow::Continue(wait) = self.try_slot() {
-            tokio::time::sleep(wait).await;
+            self.clock.sleep(wait).await;
         }
     }
 
@@ -64,18 +62,22 @@ impl Pacer {
         match self.limiter.check() {
             Ok(()) => ControlFlow::Break(()),
             // The runtime's timers have a granularity of a millisecond; never spin below it.
-            Err(until) => ControlFlow::Continue(until.wait_time_from(self.clock.now()).max(Duration::from_millis(1))),
+            Err(until) => {
+                ControlFlow::Continue(until.wait_time_from(self.clock.moment().0).max(Duration::from_millis(1)))
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_one_second_then_steady() {
-        let pacer = Pacer::new(5.0);
+        let pacer = Pacer::new(5.0, Clock::start());
         let start = Instant::now();
         let mut at = Vec::new();
         for _ in 0..15 {
@@ -91,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn never_above_the_rate_however_many_wait() {
-        let pacer = std::sync::Arc::new(Pacer::new(2.0));
+        let pacer = std::sync::Arc::new(Pacer::new(2.0, Clock::start()));
         let start = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..40 {
@@ -112,7 +114,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn senseless_rates_still_pass_requests() {
         for rate in [f64::NAN, 0.0, -1.0, f64::INFINITY, 1e300, f64::MIN_POSITIVE] {
-            let pacer = Pacer::new(rate);
+            let pacer = Pacer::new(rate, Clock::start());
             pacer.ready().await;
             pacer.ready().await;
         }
@@ -120,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_waiter_does_not_block_the_next() {
-        let pacer = Pacer::new(1.0);
+        let pacer = Pacer::new(1.0, Clock::start());
         pacer.ready().await;
         assert!(tokio::time::timeout(Duration::from_millis(10), pacer.ready()).await.is_err());
         pacer.ready().await;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 use super::client::{Client, HostGuard, Lookup, SystemLookup, authority};
 use super::evidence::{AccessAnswer, Evidence, IssuerAnswer, LoginAnswer, SsoAnswer, Unproven};
 use super::exchange::Exchange;
 use super::host_state::Hosts;
 use super::text::Redactor;
 use super::{issuer as issuers, registry as registries};
+use crate::clock::Clock;
 use crate::credential::{Password, TokenKind, Username};
 use crate::plan::{Issuer, Registry};
 
@@ -23,16 +22,16 @@ const MOST_BYTES: usize = 64 * 1024;
 pub struct Settings {
     /// Bound on one request, from connect to the last byte.
     pub timeout: Duration,
-    /// Wall time, for the time stamps of evidence.
-    pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// For the time stamps of evidence, the pace, and how long what was learned of a host is believed.
+    pub clock: Clock,
     /// Name resolution. The address guard stands behind it.
     pub lookup: Arc<dyn Lookup>,
 }
 
 impl Settings {
-    /// The system's clock and resolver.
+    /// The system's clocks and resolver.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, now: Arc::new(Utc::now), lookup: Arc::new(SystemLookup) }
+        Self { timeout, clock: Clock::start(), lookup: Arc::new(SystemLookup) }
     }
 }
 
@@ -45,7 +44,7 @@ impl std::fmt::Debug for Settings {
 /// Asks registries and issuers. Any number of exchanges may run at once on one prober; how many is the caller's choice.
 pub struct Prober {
     pub(super) client: Client,
-    pub(super) now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    pub(super) clock: Clock,
     hosts: Hosts,
 }
 
@@ -58,7 +57,16 @@ impl std::fmt::Debug for Prober {
 impl Prober {
     /// A prober. It chooses the TLS provider of the process when nobody did.
     pub fn new(settings: Settings) -> Self {
-        Self { client: Client::new(settings.timeout, settings.lookup), now: settings.now, hosts: Hosts::default() }
+        Self {
+            client: Client::new(settings.timeout, settings.lookup),
+            hosts: Hosts::new(settings.clock.clone()),
+            clock: settings.clock,
+        }
+    }
+
+    /// The clock that it reads.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Does the registry accept this login?

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Lookup, Prober, Settings};
+use crate::clock::Clock;
 use crate::credential::{Password, Username};
 use crate::plan::Registry;
 
@@ -182,7 +183,7 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 pub(crate) const HASTY: Duration = Duration::from_millis(200);
 
 pub(crate) fn settings(timeout: Duration, lookup: Arc<dyn Lookup>) -> Settings {
-    Settings { now: Arc::new(|| NOW.parse().unwrap()), lookup, ..Settings::new(timeout) }
+    Settings { clock: Clock::moved_by_hand(NOW.parse().unwrap()).0, lookup, ..Settings::new(timeout) }
 }
 
 pub(crate) fn prober() -> Prober {

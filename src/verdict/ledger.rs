@@ -49,7 +49,7 @@ impl Ledger {
         evidence: &Evidence<LoginAnswer>,
         now: Moment,
     ) -> Advice {
-        self.note_host(host, evidence);
+        self.note_host(host, evidence, now);
         let record = self.login_mut(login, host);
         // A password that tells of itself has no issuer who could be asked to confirm a refusal.
         let token = token.filter(|token| token.issuer.api.is_some());
@@ -94,7 +94,7 @@ impl Ledger {
         evidence: &Evidence<AccessAnswer>,
         now: Moment,
     ) -> Advice {
-        self.note_host(host, evidence);
+        self.note_host(host, evidence, now);
         if let Some(login) = login {
             let record = self.login_mut(login, host);
             record.probed_at = Some(evidence.at);
@@ -134,7 +134,7 @@ impl Ledger {
     /// Take in an issuer's answer.
     pub fn record_issuer(&mut self, token: &TokenKey, evidence: &Evidence<IssuerAnswer>, now: Moment) -> Advice {
         if let Some(host) = api_host(&token.issuer) {
-            self.note_host(&host, evidence);
+            self.note_host(&host, evidence, now);
         }
         let record = self.token_mut(token);
         record.probed_at = Some(evidence.at);
@@ -159,7 +159,7 @@ impl Ledger {
 
     /// Take in an anonymous pull of the canary.
     pub fn record_canary(&mut self, host: &str, evidence: &Evidence<AccessAnswer>, now: Moment) -> Advice {
-        self.note_host(host, evidence);
+        self.note_host(host, evidence, now);
         match &evidence.answer {
             AccessAnswer::Granted => self.canary_granted(host, now),
             AccessAnswer::Denied(_) | AccessAnswer::LoginRefused => self.canary_denied(host, now),
@@ -237,6 +237,13 @@ impl Ledger {
         }
     }
 
+    /// The time now by the clock of the issuer, or else of the registry: whether an expiry has passed must not hang on our
+    /// own wall clock, which may be wrong and may jump. `None` when neither has told a date.
+    pub fn date(&self, registry: &str, issuer: Option<&Issuer>, now: Moment) -> Option<DateTime<Utc>> {
+        let date = |host: &str| self.hosts.get(host)?.date(now);
+        issuer.and_then(api_host).and_then(|host| date(&host)).or_else(|| date(registry))
+    }
+
     /// Every host that an exchange was recorded for, registries and issuers' APIs, sorted.
     pub fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
         self.hosts.keys()
@@ -297,9 +304,9 @@ impl Ledger {
         }
     }
 
-    fn note_host<A: Answer>(&mut self, host: &str, evidence: &Evidence<A>) {
+    fn note_host<A: Answer>(&mut self, host: &str, evidence: &Evidence<A>, now: Moment) {
         let host = self.host_name(host);
-        self.hosts.entry(host).or_default().note(evidence);
+        self.hosts.entry(host).or_default().note(evidence, now);
     }
 
     fn host_name(&self, host: &str) -> Arc<str> {

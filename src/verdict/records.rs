@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::EvidenceRow;
 use super::run::{Run, Standing};
@@ -255,14 +255,25 @@ pub(super) struct IssuerRecord {
 pub(super) struct HostRecord {
     pub(super) up: Option<bool>,
     pub(super) skew_seconds: Option<f64>,
+    /// The `Date` of its last answer that made sense, and when it came.
+    told: Option<(Moment, DateTime<Utc>)>,
 }
 
 impl HostRecord {
-    pub(super) fn note<A: Answer>(&mut self, evidence: &Evidence<A>) {
+    pub(super) fn note<A: Answer>(&mut self, evidence: &Evidence<A>, now: Moment) {
         self.up = evidence.heard().or(self.up);
         if let Some(theirs) = evidence.server_date {
             let skew = evidence.at.signed_duration_since(theirs);
             self.skew_seconds = Some(skew.as_seconds_f64());
+            if evidence.answer.unproven().is_none() {
+                self.told = Some((now, theirs));
+            }
         }
+    }
+
+    /// Its time now, by its last `Date` and the time that has passed since.
+    pub(super) fn date(&self, now: Moment) -> Option<DateTime<Utc>> {
+        let (at, date) = self.told?;
+        date.checked_add_signed(TimeDelta::from_std(now.0.saturating_sub(at.0)).ok()?)
     }
 }

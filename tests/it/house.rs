@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// Rooms by their place on the line. A room may import from places left of its own, never from its own place's other
 /// rooms. `config` is read by all.
-const LINE: [&[&str]; 11] = [
+const LINE: [&[&str]; 12] = [
     &["config"],
     &["cluster"],
     &["credential", "workload"],
     &["plan"],
+    &["clock"],
     &["probe"],
     &["verdict"],
     &["outlook"],
@@ -25,7 +26,8 @@ const WIRING: [&str; 2] = ["runtime", "lib"];
 /// Rooms that compute and never touch the outside.
 const PURE: [&str; 5] = ["credential", "workload", "plan", "verdict", "outlook"];
 /// What a pure room must not name: clocks, the network, files, async machinery, the Kubernetes client.
-const IMPURE: [&str; 17] = [
+const IMPURE: [&str; 18] = [
+    "crate::clock",
     "Utc::now",
     "Local::now",
     "Instant::now",
@@ -43,6 +45,16 @@ const IMPURE: [&str; 17] = [
     "async fn",
     ".await",
     "axum",
+];
+
+/// Who reads time besides the clock, and for what: nothing of it bears on a credential.
+const OTHER_READERS: [(&str, &str); 6] = [
+    ("cluster/", "back-off and age of watches and files"),
+    ("web/", "limits of connections"),
+    ("probe/client/", "the time-out of one request, and the age of a CA file"),
+    ("probe/exchange.rs", "how long a request took, for the histogram"),
+    ("metrics/", "facts of the process"),
+    ("cli/", "redrawing a line of progress"),
 ];
 
 struct Source {
@@ -235,6 +247,23 @@ fn pure_rooms_name_nothing_impure() {
         }
     }
     assert!(wrong.is_empty(), "impure words in pure rooms:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_clock_reads_time_for_decisions() {
+    let words = ["Utc::now", "Local::now", "Instant::now", "SystemTime::now", ".elapsed()"];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let path = source.path.display().to_string();
+        let is_test = path.contains("tests") || path.contains("testing");
+        if is_test || path.starts_with("clock/") || OTHER_READERS.iter().any(|(place, _)| path.starts_with(place)) {
+            continue;
+        }
+        // Tests stand at the end of a file.
+        let code = source.code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        wrong.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{path}: `{word}`")));
+    }
+    assert!(wrong.is_empty(), "time read past `clock`:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Integration tests: one binary, so that it is linked once.
 
+#[path = "../days/mod.rs"]
+mod days;
+
 mod conformance;
 mod conformance_check;
 mod conformance_explain;
 mod contract;
 mod credential_props;
 mod dashboard;
+mod day;
 mod explain;
 mod faces_cli;
 mod faces_fixture;

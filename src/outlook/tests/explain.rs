@@ -26,6 +26,7 @@ impl World {
             registries: &registries,
             hosts: &[],
             schedule_lag: Duration::ZERO,
+            moment: super::NOW,
         };
         explain(&inputs, namespace, &Target::parse(target, image).unwrap(), now())
     }

@@ -26,6 +26,8 @@ use crate::verdict::{Ledger, Rules, Status};
 use crate::workload::{Waits, needed_images, workloads};
 
 const GHCR: &str = "ghcr.io";
+/// The moment of [`now`]: evidence begins a day before.
+const NOW: Moment = Moment(Duration::from_secs(86_400));
 
 fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
@@ -190,6 +192,7 @@ impl World {
             registries: &registries,
             hosts: &["configured.example.com".into()],
             schedule_lag: Duration::from_millis(1_500),
+            moment: NOW,
         };
         build(&inputs, now())
     }

@@ -155,7 +155,7 @@ fn refusal(exchange: &mut Exchange<'_>, seen: &Seen) -> Result<Refusal, Unproven
         let reset = seen.header("x-ratelimit-reset").and_then(|text| text.trim().parse().ok());
         if exchange.last.retry_after.is_none() {
             exchange.last.retry_after = reset.and_then(timestamp).map(|reset| {
-                let now = exchange.last.server_date.unwrap_or_else(|| (exchange.prober.now)());
+                let now = exchange.last.server_date.unwrap_or_else(|| exchange.prober.clock.wall());
                 // A second more, since both times are cut to seconds.
                 (reset - now)
                     .to_std()
@@ -194,7 +194,7 @@ fn refusal(exchange: &mut Exchange<'_>, seen: &Seen) -> Result<Refusal, Unproven
 fn facts(exchange: &Exchange<'_>, seen: &Seen, token: TokenKind) -> TokenFacts {
     let scopes = scope_list::parse(&seen.reply.headers)
         .map(|scopes| scopes.iter().map(|scope| exchange.redactor.show(scope, NAME)).collect::<Vec<_>>());
-    let answered = wait::server_date(&seen.reply.headers).unwrap_or_else(|| (exchange.prober.now)());
+    let answered = wait::server_date(&seen.reply.headers).unwrap_or_else(|| exchange.prober.clock.wall());
     TokenFacts {
         owner: None,
         expiry: expiry_of(seen.header(EXPIRATION), answered, token, scopes.is_some()),

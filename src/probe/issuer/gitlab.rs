@@ -88,7 +88,7 @@ fn facts(exchange: &Exchange<'_>, seen: &Seen, token: &serde_json::Map<String, V
             // It dies as that day begins, in UTC.
             Ok(date) => {
                 let date = date.and_time(NaiveTime::MIN).and_utc();
-                let answered = wait::server_date(&seen.reply.headers).unwrap_or_else(|| (exchange.prober.now)());
+                let answered = wait::server_date(&seen.reply.headers).unwrap_or_else(|| exchange.prober.clock.wall());
                 if date <= answered { Expiry::Unreliable } else { Expiry::At(date) }
             }
             Err(_) => Expiry::NotTold,

@@ -1,7 +1,6 @@
 //! How a registry asks for a login: `GET /v2/` without credentials (OCI distribution specification, "Determining
 //! Support"), once in a while for all its logins.
 
-use tokio::time::Instant;
 use url::Url;
 
 use super::v2;
@@ -14,17 +13,18 @@ use crate::probe::wire::challenge::challenges;
 
 /// How the registry asks, from memory or by asking it.
 pub(super) async fn learn(exchange: &mut Exchange<'_>) -> Result<Asks, Unproven> {
-    let since = Instant::now();
+    let clock = &exchange.prober.clock;
+    let since = clock.moment();
     let state = std::sync::Arc::clone(&exchange.state);
     let mut learned = state.learned.lock().await;
-    if let Some((at, asks)) = learned.known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-        tracing::trace!(age = ?at.elapsed(), "challenge remembered");
+    if let Some((at, asks)) = learned.known.as_ref().filter(|(at, _)| since.since(*at) < FRESH) {
+        tracing::trace!(age = ?since.since(*at), "challenge remembered");
         return Ok(asks.clone());
     }
     // Who waited here while another one asked in vain takes that answer: all the others asking in turn would hold
     // every exchange of the registry up for a time-out each.
-    if let Some((ended, answer, last)) = learned.miss.as_ref().filter(|(ended, ..)| *ended > since) {
-        tracing::trace!(age = ?ended.elapsed(), "failed attempt shared");
+    if let Some((ended, answer, last)) = learned.miss.as_ref().filter(|(ended, ..)| *ended >= since) {
+        tracing::trace!(age = ?clock.moment().since(*ended), "failed attempt shared");
         exchange.last = last.clone();
         exchange.last.detail = exchange.redactor.show(&last.detail, DETAIL);
         return answer.clone();
@@ -33,20 +33,21 @@ pub(super) async fn learn(exchange: &mut Exchange<'_>) -> Result<Asks, Unproven>
         Ok(seen) => read(exchange, &seen),
         Err(why) => Err(why),
     };
+    let now = exchange.prober.clock.moment();
     match &answer {
         Ok(asks @ (Asks::Bearer { .. } | Asks::Basic)) => {
-            learned.known = Some((Instant::now(), asks.clone()));
+            learned.known = Some((now, asks.clone()));
             learned.miss = None;
         }
         Ok(Asks::Nothing) => {
             learned.known = None;
-            learned.miss = Some((Instant::now(), answer.clone(), exchange.last.clone()));
+            learned.miss = Some((now, answer.clone(), exchange.last.clone()));
         }
         Err(_) => {
-            if let Some((_, asks)) = learned.known.as_ref().filter(|(at, _)| at.elapsed() < STALE) {
+            if let Some((_, asks)) = learned.known.as_ref().filter(|(at, _)| now.since(*at) < STALE) {
                 return Ok(asks.clone());
             }
-            learned.miss = Some((Instant::now(), answer.clone(), exchange.last.clone()));
+            learned.miss = Some((now, answer.clone(), exchange.last.clone()));
         }
     }
     answer

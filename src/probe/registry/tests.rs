@@ -8,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
+use crate::clock::Clock;
 use crate::plan::Issuer;
 use crate::probe::evidence::{AccessAnswer, LoginAnswer, Unproven, Unreachable};
 use crate::probe::host_state::STALE;
-use crate::probe::testing::{Act, HASTY, Server, json, pass, prober, registry, reply, user};
+use crate::probe::testing::{Act, HASTY, NOW, PATIENT, Server, json, pass, prober, registry, reply, settings, user};
+use crate::probe::{Prober, Settings, SystemLookup};
 
 const OK_MANIFEST: &str = "content-type: application/vnd.oci.image.manifest.v1+json\r\n";
 
@@ -141,13 +143,6 @@ async fn manifests_may_be_served_from_a_listed_host() {
     assert!(storage.heads().iter().all(|head| !head.contains("authorization")), "{:?}", storage.heads());
 }
 
-/// Lets time pass between two exchanges.
-async fn later(by: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(by).await;
-    tokio::time::resume();
-}
-
 #[tokio::test]
 async fn what_was_learned_is_refreshed_and_bridges_an_outage() {
     let down = Arc::new(AtomicBool::new(false));
@@ -157,7 +152,9 @@ async fn what_was_learned_is_refreshed_and_bridges_an_outage() {
         if anonymous && broken.load(Ordering::SeqCst) { Act::Send(reply(503, "", "")) } else { inner(head) }
     })
     .await;
-    let (prober, registry) = (prober(), registry("r.example", &server.url("/")));
+    let (clock, hands) = Clock::moved_by_hand(NOW.parse().unwrap());
+    let prober = Prober::new(Settings { clock, ..settings(PATIENT, Arc::new(SystemLookup)) });
+    let registry = registry("r.example", &server.url("/"));
     let (name, password) = (user("u"), pass("letmein"));
     let ask = async || prober.login(&registry, &name, &password).await.answer;
     let learned =
@@ -165,14 +162,14 @@ async fn what_was_learned_is_refreshed_and_bridges_an_outage() {
     assert_eq!(ask().await, LoginAnswer::Accepted);
     assert_eq!(ask().await, LoginAnswer::Accepted);
     assert_eq!(learned(), 1);
-    later(Duration::from_secs(301)).await;
+    hands.advance(Duration::from_secs(301));
     assert_eq!(ask().await, LoginAnswer::Accepted);
     assert_eq!(learned(), 2);
     down.store(true, Ordering::SeqCst);
-    later(Duration::from_secs(301)).await;
+    hands.advance(Duration::from_secs(301));
     assert_eq!(ask().await, LoginAnswer::Accepted);
     assert_eq!(learned(), 3);
-    later(STALE).await;
+    hands.advance(STALE);
     assert_eq!(ask().await, LoginAnswer::Unproven(Unproven::Odd("http_5xx")));
 }
 

@@ -50,11 +50,12 @@ pub(crate) fn spawn(listener: TcpListener, host: Host, shared: Arc<Shared>) -> A
 async fn serve(mut stream: TcpStream, host: Host, connection: u64, shared: Arc<Shared>) {
     let mut buffer = Vec::new();
     loop {
-        let request = match wire::read_request(&mut stream, &mut buffer).await {
+        let mut request = match wire::read_request(&mut stream, &mut buffer).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             Err(error) => return wire::refuse(&mut stream, &error).await,
         };
+        request.keep_alive &= !shared.lock().closes;
         let reply = router::answer(&shared, host, connection, &request).await;
         if !matches!(wire::send(&mut stream, &request, &reply).await, Ok(true)) {
             return;

@@ -12,7 +12,7 @@ use crate::{ghcr, github_api, registries};
 
 pub(crate) async fn answer(shared: &Arc<Shared>, host: Host, connection: u64, request: &Request) -> Reply {
     let credential = credential(request);
-    let (seq, plan) = {
+    let (seq, plan, hooks) = {
         let mut state = shared.lock();
         let presented = state.presented(host.home(), &credential);
         let plan = state.plan(host, request, &presented);
@@ -30,8 +30,14 @@ pub(crate) async fn answer(shared: &Arc<Shared>, host: Host, connection: u64, re
             user_agent: request.header("user-agent").map(str::to_owned),
             accept: request.header("accept").map(str::to_owned),
         };
-        (state.log_arrival(entry), plan)
+        let mut due = Vec::new();
+        let waiting = std::mem::take(&mut state.hooks);
+        for mut hook in waiting {
+            if (hook.matches)(&entry) { due.push(hook.then) } else { state.hooks.push(hook) }
+        }
+        (state.log_arrival(entry), plan, due)
     };
+    hooks.into_iter().for_each(|then| then());
     shared.changed.notify_waiters();
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;

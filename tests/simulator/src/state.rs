@@ -43,11 +43,22 @@ impl Shared {
     }
 }
 
+/// Something that happens when the first request comes in that matches.
+pub(crate) struct Hook {
+    pub(crate) matches: Box<dyn FnMut(&LoggedRequest) -> bool + Send>,
+    pub(crate) then: Box<dyn FnOnce() + Send>,
+}
+
 /// Without `Debug` on purpose.
 pub(crate) struct State {
     pub(crate) seed: u64,
     pub(crate) rng: Rng,
     pub(crate) clock_offset: TimeDelta,
+    /// Where the clock stands, when it does not run.
+    pub(crate) clock_stands: Option<DateTime<Utc>>,
+    /// Every answer ends its connection.
+    pub(crate) closes: bool,
+    pub(crate) hooks: Vec<Hook>,
     pub(crate) date_skew: HashMap<Host, TimeDelta>,
     pub(crate) urls: HashMap<Host, String>,
     pub(crate) tokens: Vec<Token>,
@@ -75,6 +86,9 @@ impl State {
             seed,
             rng: Rng::new(seed),
             clock_offset: TimeDelta::zero(),
+            clock_stands: None,
+            closes: false,
+            hooks: Vec::new(),
             date_skew: HashMap::new(),
             urls: HashMap::new(),
             tokens: Vec::new(),
@@ -99,7 +113,7 @@ impl State {
 
     /// The world's time.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        Utc::now() + self.clock_offset
+        self.clock_stands.unwrap_or_else(Utc::now) + self.clock_offset
     }
 
     /// The `Date` header of a host: the world's time and that host's skew.

@@ -30,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
-    keep_alive: bool,
+    pub(crate) keep_alive: bool,
 }
 
 impl Request {

@@ -16,7 +16,7 @@ use crate::log::LoggedRequest;
 use crate::owners::{LockoutPolicy, OrgPolicy, OwnerHandle};
 use crate::packages::{PackageHandle, Visibility};
 use crate::registries::{Registry, RegistryHandle, RegistryKind};
-use crate::state::{Shared, State};
+use crate::state::{Hook, Shared, State};
 use crate::token_spec::{TokenKind, TokenSpec};
 use crate::tokens::TokenHandle;
 use crate::unsettled::Unsettled;
@@ -213,7 +213,13 @@ impl World {
 
     // Clock.
 
-    /// The world's time: real time and an offset.
+    /// Stops the world's clock at a moment: from then on only [`World::advance`] moves it.
+    pub fn stop_clock(&self, at: DateTime<Utc>) {
+        let mut state = self.shared.lock();
+        (state.clock_stands, state.clock_offset) = (Some(at), TimeDelta::zero());
+    }
+
+    /// The world's time: real time (or where its clock stands) and an offset.
     pub fn now(&self) -> DateTime<Utc> {
         self.shared.lock().now()
     }
@@ -243,6 +249,31 @@ impl World {
     /// Ends all faults, those of hostile registries included.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
+    }
+
+    /// Gives a host a name instead of its address, in its URL and in its challenges: whoever asks must resolve it.
+    pub fn name(&self, host: Host, name: &str) {
+        let mut state = self.shared.lock();
+        if let Some(url) = state.urls.get_mut(&host)
+            && let Some((_, port)) = url.rsplit_once(':')
+        {
+            *url = format!("http://{name}:{port}");
+        }
+    }
+
+    /// From now on every answer ends its connection, so that each request resolves its host and connects anew.
+    pub fn close_connections(&self) {
+        self.shared.lock().closes = true;
+    }
+
+    /// Lets something happen once, when the first request comes in that matches: while it is in flight, and before it is
+    /// answered. The action may change this world.
+    pub fn when(
+        &self,
+        matches: impl FnMut(&LoggedRequest) -> bool + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+    ) {
+        self.shared.lock().hooks.push(Hook { matches: Box::new(matches), then: Box::new(then) });
     }
 
     // Log.

@@ -1,0 +1,6 @@
+//! Days that pass in seconds: the product's patrol, its clock moved by hand, over the sockets of a simulated world.
+//!
+//! Shared by the integration tests and by the example `matrix`.
+#![allow(dead_code, reason = "tests and example each use a part of it")]
+
+pub(crate) mod driver;
