@@ -33,6 +33,9 @@ pub(crate) const REGISTRY: &str = "ghcr.test";
 /// Name of the issuer's API.
 pub(crate) const API: &str = "api.ghcr.test";
 
+/// The key of token ids.
+pub(crate) const KEY: [u8; 32] = [7; 32];
+
 /// How a name resolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resolution {
@@ -99,7 +102,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// A world with named hosts, whose clock stands at `began` and whose connections carry one request each.
     pub(crate) async fn world(seed: u64, began: DateTime<Utc>) -> World {
-        let world = World::builder().seed(seed).log_limit(2_000).start().await.expect("free ports");
+        let world = World::builder().seed(seed).log_limit(50_000).start().await.expect("free ports");
         world.name(Host::Ghcr, REGISTRY);
         world.name(Host::GithubApi, API);
         world.close_connections();
@@ -122,7 +125,7 @@ impl Driver {
         let patrol = Patrol::new(Parts {
             config,
             registries,
-            identifier: Identifier::new(&[7; 32]),
+            identifier: Identifier::new(&KEY),
             inventory: inventory.clone(),
             prober,
             metrics: Arc::new(DaemonMetrics::new(BuildInfo::compiled()).expect("counters")),

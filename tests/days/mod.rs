@@ -4,3 +4,13 @@
 #![allow(dead_code, reason = "tests and example each use a part of it")]
 
 pub(crate) mod driver;
+
+mod actors;
+mod dice;
+mod faults;
+#[path = "../it/support/manifests.rs"]
+mod manifests;
+pub(crate) mod matrix;
+mod scenario;
+mod score;
+mod truth;

@@ -17,7 +17,7 @@ pub enum RetryAfter {
     Absent,
     /// Seconds.
     Seconds(u64),
-    /// An HTTP date that far from the world's now.
+    /// An HTTP date that far from now, by the clock of the host.
     Date(TimeDelta),
 }
 

@@ -112,7 +112,7 @@ impl State {
                 Some(match retry_after {
                     RetryAfter::Absent => reply,
                     RetryAfter::Seconds(seconds) => reply.with("retry-after", seconds.to_string()),
-                    RetryAfter::Date(ahead) => reply.with("retry-after", http_date(self.now() + *ahead)),
+                    RetryAfter::Date(ahead) => reply.with("retry-after", http_date(self.host_time(host) + *ahead)),
                 })
             }
             Fault::TimeoutAtHeaders => silent(Delivery::Silence),

@@ -116,9 +116,14 @@ impl State {
         self.clock_stands.unwrap_or_else(Utc::now) + self.clock_offset
     }
 
-    /// The `Date` header of a host: the world's time and that host's skew.
+    /// The time by the clock of a host: the world's time and that host's skew.
+    pub(crate) fn host_time(&self, host: Host) -> DateTime<Utc> {
+        self.now() + self.date_skew.get(&host).copied().unwrap_or_default()
+    }
+
+    /// The `Date` header of a host.
     pub(crate) fn date(&self, host: Host) -> String {
-        http_date(self.now() + self.date_skew.get(&host).copied().unwrap_or_default())
+        http_date(self.host_time(host))
     }
 
     pub(crate) fn url(&self, host: Host) -> String {
