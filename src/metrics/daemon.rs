@@ -1,10 +1,12 @@
 //! The daemon's own counters and histograms.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use super::process::ProcessCollector;
 use crate::probe::{Outcome, ProbeKind};
@@ -48,8 +50,20 @@ pub struct DaemonMetrics {
     probe_duration: HistogramVec,
     watch_errors: IntCounterVec,
     leader: IntGauge,
+    lag: Gauge,
+    schedule: ScheduleWatch,
     /// Registries that have series.
     registries: Mutex<BTreeSet<Box<str>>>,
+}
+
+/// Reads the lateness of the schedule.
+#[derive(Default)]
+struct ScheduleWatch(OnceLock<Box<dyn Fn() -> Duration + Send + Sync>>);
+
+impl std::fmt::Debug for ScheduleWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScheduleWatch").field("watched", &self.0.get().is_some()).finish()
+    }
 }
 
 impl DaemonMetrics {
@@ -74,6 +88,7 @@ impl DaemonMetrics {
         )?;
         let leader = IntGauge::new("pullpatrol_leader", "1 while this daemon probes, 0 while it stands by.")?;
         leader.set(1);
+        let lag = Gauge::new("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.")?;
         let build_info = IntGaugeVec::new(
             Opts::new("pullpatrol_build_info", "What this binary was built from."),
             &["version", "revision", "rustc"],
@@ -84,9 +99,11 @@ impl DaemonMetrics {
         registry.register(Box::new(probe_duration.clone()))?;
         registry.register(Box::new(watch_errors.clone()))?;
         registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(lag.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
-        Ok(Self { registry, probes, probe_duration, watch_errors, leader, registries: Mutex::default() })
+        let (schedule, registries) = (ScheduleWatch::default(), Mutex::default());
+        Ok(Self { registry, probes, probe_duration, watch_errors, leader, lag, schedule, registries })
     }
 
     /// Make the counters of a registry exist at zero, for all kinds and outcomes, so that a rate sees the first
@@ -147,8 +164,16 @@ impl DaemonMetrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// Where the lateness of the most overdue exchange is read at each scrape: it grows while the loop that would make a
+    /// new snapshot stands still. The first call counts.
+    pub fn watch_schedule(&self, lag: impl Fn() -> Duration + Send + Sync + 'static) {
+        // An error only says that somebody watches already.
+        let _ = self.schedule.0.set(Box::new(lag));
+    }
+
     /// The text of all of them.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
+        self.lag.set(self.schedule.0.get().map_or(0.0, |lag| lag().as_secs_f64()));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -186,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn the_lag_is_read_at_each_scrape() {
+        let metrics = metrics();
+        let late = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(7));
+        let read = std::sync::Arc::clone(&late);
+        metrics.watch_schedule(move || Duration::from_secs(read.load(std::sync::atomic::Ordering::Relaxed)));
+        metrics.watch_schedule(|| Duration::from_secs(99));
+        assert!(metrics.encode().unwrap().contains("pullpatrol_schedule_lag_seconds 7\n"));
+        late.store(65, std::sync::atomic::Ordering::Relaxed);
+        assert!(metrics.encode().unwrap().contains("pullpatrol_schedule_lag_seconds 65\n"));
+    }
+
+    #[test]
     fn the_rest_of_its_own_series() {
         let metrics = metrics();
         metrics.watch_failed("pods", "gone");
@@ -193,6 +230,7 @@ mod tests {
         let text = metrics.encode().unwrap();
         assert!(text.contains("pullpatrol_watch_errors_total{reason=\"gone\",resource=\"pods\"} 1\n"));
         assert!(text.contains("pullpatrol_leader 0\n"));
+        assert!(text.contains("pullpatrol_schedule_lag_seconds 0\n"));
         assert!(text.contains("pullpatrol_build_info{revision=\"abc\",rustc=\"1.95.0\",version=\"1.2.3\"} 1\n"));
     }
 }

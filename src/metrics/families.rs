@@ -233,6 +233,25 @@ pub(super) static FAMILIES: &[Family] = &[
         |limit| Value::at(limit.reset)
     ),
     Family {
+        name: "pullpatrol_issuer_interval_seconds",
+        help: "How far apart the usual questions to an issuer about a token are, longer than configured where quota is short.",
+        rows: |snapshot| snapshot.daemon.issuer_intervals.len(),
+        write: |snapshot, row, series| {
+            let (issuer, interval) = &snapshot.daemon.issuer_intervals[row];
+            series.push(&[("issuer", issuer)], &[], Value::Float(interval.as_secs_f64()));
+        },
+    },
+    Family {
+        name: "pullpatrol_refusals_waiting",
+        help: "Logins of a namespace that are due and wait, since many of its logins were refused; absent where none waits.",
+        rows: |snapshot| snapshot.daemon.waiting.len(),
+        write: |snapshot, row, series| {
+            let waiting = &snapshot.daemon.waiting[row];
+            let labels = [("secret_namespace", &*waiting.namespace), ("registry", &waiting.host)];
+            series.push(&labels, &[], Value::count(waiting.logins));
+        },
+    },
+    Family {
         name: "pullpatrol_registry_incident",
         help: "1 while a registry is suspected of refusing logins as a whole.",
         rows: |snapshot| snapshot.registries.len(),
@@ -281,9 +300,6 @@ pub(super) static FAMILIES: &[Family] = &[
             series.push(&[("host", host)], &[], Value::Float(*skew));
         },
     },
-    single!("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.", |snapshot| Value::Float(
-        snapshot.daemon.schedule_lag_seconds
-    )),
 ];
 
 /// The findings of a credential, or past those, of a Secret without one. A kind stands once per label set, however

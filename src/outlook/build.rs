@@ -14,7 +14,7 @@ use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
 use crate::cluster::{Inventory, Origin, Problem, Resource};
 use crate::config::Config;
 use crate::credential::MOST_ENTRIES;
-use crate::plan::{Book, Moment, Registries};
+use crate::plan::{Book, Moment, Registries, Waiting};
 use crate::verdict::Ledger;
 use crate::workload::{Failing, Workload, WorkloadKey};
 
@@ -41,6 +41,8 @@ pub struct Inputs<'a> {
     pub schedule_lag: Duration,
     /// The moment that `now` stands for.
     pub moment: Moment,
+    /// Namespaces whose logins wait because too many of them were refused.
+    pub waiting: &'a [Waiting],
 }
 
 /// The picture at `now`, which is wall time: it decides what has expired, and what expires soon.
@@ -89,7 +91,19 @@ fn problems(inputs: &Inputs<'_>) -> Vec<Problem> {
             unparsable: false,
         })
     });
-    inputs.inventory.problems.iter().cloned().chain(too_many).collect()
+    let waiting = inputs.waiting.iter().map(|waiting| Problem {
+        source: source.to_owned(),
+        index: None,
+        kind: Some("Namespace".to_owned()),
+        name: Some(waiting.namespace.to_string()),
+        message: format!(
+            "many of its logins were refused at {} lately, which can lock their owners out, so {} more wait for their turn; \
+             remove the Secrets that hold dead credentials",
+            waiting.host, waiting.logins
+        ),
+        unparsable: false,
+    });
+    inputs.inventory.problems.iter().cloned().chain(too_many).chain(waiting).collect()
 }
 
 fn registries(inputs: &Inputs<'_>) -> Vec<RegistryRow> {
@@ -111,6 +125,13 @@ fn daemon(inputs: &Inputs<'_>, now: DateTime<Utc>) -> DaemonFacts {
         missing_permissions: inputs.inventory.missing_permissions.iter().cloned().collect(),
         schedule_lag_seconds: inputs.schedule_lag.as_secs_f64(),
         clock_skews: inputs.ledger.hosts().filter_map(skew).collect(),
+        issuer_intervals: inputs
+            .ledger
+            .issuer_intervals()
+            .into_iter()
+            .map(|(host, wait)| (host.into(), wait))
+            .collect(),
+        waiting: inputs.waiting.to_vec(),
         rate_limits: inputs.ledger.rate_limits(now).into_iter().map(|(host, limit)| (host.into(), limit)).collect(),
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::cluster::{MissingPermission, Problem, Resource};
 use crate::credential::{Finding, Severity, TokenKind};
+use crate::plan::Waiting;
 use crate::probe::RateLimit;
 use crate::verdict::{EvidenceRow, Status};
 use crate::workload::{Gone, PullFailure, WorkloadKey};
@@ -262,8 +264,12 @@ pub struct DaemonFacts {
     pub synced: Vec<(Resource, bool)>,
     /// What RBAC denies.
     pub missing_permissions: Vec<MissingPermission>,
-    /// Lateness of the most overdue exchange, in seconds.
+    /// Lateness of the most overdue exchange when the snapshot was made, in seconds.
     pub schedule_lag_seconds: f64,
+    /// Per issuer (host of its API): how far apart the usual questions about a token are now, the longest among owners.
+    pub issuer_intervals: Vec<(Arc<str>, Duration)>,
+    /// Namespaces whose logins wait because too many of them were refused, sorted.
+    pub waiting: Vec<Waiting>,
     /// Per host: our clock minus theirs, in seconds.
     pub clock_skews: Vec<(Arc<str>, f64)>,
     /// Per issuer (host of its API): the lowest rate limit seen among tokens.

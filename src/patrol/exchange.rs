@@ -7,8 +7,10 @@ use tokio::task::JoinSet;
 
 use super::Patrol;
 use crate::credential::{Password, TokenKind, Username};
-use crate::plan::{Ask, Issuer, LoginId, Registry};
-use crate::probe::{AccessAnswer, Evidence, IssuerAnswer, LoginAnswer, Outcome, ProbeKind, Prober, SsoAnswer};
+use crate::plan::{Ask, Cadence, Issuer, LoginId, Registry};
+use crate::probe::{
+    AccessAnswer, Evidence, IssuerAnswer, LoginAnswer, Outcome, ProbeKind, Prober, SsoAnswer, Unproven,
+};
 
 /// How many organisations are asked about SSO with one token in one exchange.
 const MOST_ORGANISATIONS: usize = 3;
@@ -42,15 +44,31 @@ impl Finished {
         }
     }
 
-    /// How long the other side wants to be left alone, if it said so.
-    pub(super) fn throttled(&self) -> Option<Duration> {
-        let (_, outcome, _) = self.measured();
-        let wait = match &self.answer {
-            Answer::Login(evidence) => evidence.retry_after,
-            Answer::Access(evidence) | Answer::Canary(evidence) => evidence.retry_after,
-            Answer::Issuer(evidence) => evidence.retry_after,
+    /// When to ask again for a question that is wanted no more: the host, or the owner, may want to be left alone.
+    pub(super) fn throttled(&self) -> Cadence {
+        fn of<A: crate::probe::Answer>(evidence: &Evidence<A>) -> Option<Cadence> {
+            match (evidence.answer.unproven()?, evidence.retry_after?) {
+                (Unproven::OwnerThrottled | Unproven::LockedOut, wait) => Some(Cadence::OwnerNotBefore(wait)),
+                (Unproven::Throttled, wait) => Some(Cadence::NotBefore(wait)),
+                _ => None,
+            }
+        }
+        let told = match &self.answer {
+            Answer::Login(evidence) => of(evidence),
+            Answer::Access(evidence) | Answer::Canary(evidence) => of(evidence),
+            Answer::Issuer(evidence) => of(evidence),
         };
-        wait.filter(|_| outcome == Outcome::Throttled)
+        told.unwrap_or(Cadence::Routine)
+    }
+
+    /// Whether a login or token was refused as such.
+    pub(super) fn refused(&self) -> bool {
+        match &self.answer {
+            Answer::Login(evidence) => evidence.answer == LoginAnswer::Refused,
+            Answer::Access(evidence) => evidence.answer == AccessAnswer::LoginRefused,
+            Answer::Issuer(evidence) => evidence.answer == IssuerAnswer::Disowned,
+            Answer::Canary(_) => false,
+        }
     }
 }
 
@@ -102,7 +120,9 @@ impl Exchange {
             }
             Self::Issuer { registry, issuer, password, kind, want_owner, denied_by } => {
                 let mut evidence = prober.issuer(&issuer, &registry, &password, kind, want_owner).await;
-                if let IssuerAnswer::Alive(facts) = &mut evidence.answer {
+                if let IssuerAnswer::Alive(facts) = &mut evidence.answer
+                    && facts.rate_limit.is_none_or(|limit| limit.remaining > 0)
+                {
                     for organisation in &denied_by {
                         let answer = prober.sso(&issuer, &registry, &password, organisation).await.answer;
                         facts.sso_required |= answer == SsoAnswer::Demanded;

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod explain;
+mod late;
 mod once;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 use self::exchange::{Answer, Finished};
 pub use self::explain::Question;
+use self::late::Late;
 pub use self::once::Progress;
 use crate::clock::Clock;
 use crate::cluster::SharedInventory;
@@ -64,6 +66,8 @@ pub struct Patrol {
     workloads: BTreeMap<WorkloadKey, Workload>,
     waits: Waits,
     schedule: Schedule,
+    /// Since when the most overdue question is late, as far as the loop got.
+    late: Arc<Late>,
     ledger: Ledger,
     /// Registries that the config names, for the snapshot.
     hosts: Vec<Arc<str>>,
@@ -77,11 +81,18 @@ impl Patrol {
     /// A patrol that has seen nothing yet.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, registries, identifier, inventory, prober, metrics } = parts;
+        let clock = prober.clock().clone();
+        let late = Arc::new(Late::new(clock.clone()));
+        metrics.watch_schedule({
+            let late = Arc::clone(&late);
+            move || late.lag()
+        });
         Self {
+            late,
+            clock,
             book: Book::new(identifier, registries.clone()),
             schedule: Schedule::new(&config.probe, &config.issuer),
             ledger: Ledger::new(Rules::new(&config)),
-            clock: prober.clock().clone(),
             prober: Arc::new(prober),
             hosts: registries.listed_hosts().into_iter().map(Arc::from).collect(),
             workloads: BTreeMap::new(),
@@ -136,9 +147,10 @@ impl Patrol {
         for ask in due {
             if !self.launch(ask.clone(), tasks) {
                 // What it asked about went between two syncs; the next sync drops the question.
-                self.schedule.done(&ask, Cadence::Routine, now);
+                self.schedule.answered(&ask, Cadence::Routine, now);
             }
         }
+        self.late.since(self.schedule.late_since());
         if tasks.len() >= self.config.probe.concurrency {
             return None;
         }
@@ -155,8 +167,8 @@ impl Patrol {
         if !self.schedule.wants(&finished.ask) {
             // Nobody would forget it again: it would stand as a login that works, or as one that is refused, for the
             // others at its registry.
-            let cadence = finished.throttled().map_or(Cadence::Routine, Cadence::NotBefore);
-            self.schedule.done(&finished.ask, cadence, now);
+            let cadence = finished.throttled();
+            self.end(finished, cadence, now);
             return Advice { cadence, at_once: Vec::new(), also: Vec::new() };
         }
         let advice = match (&finished.ask, &finished.answer) {
@@ -171,7 +183,10 @@ impl Patrol {
             (Ask::Canary(_), Answer::Canary(evidence)) => self.ledger.record_canary(host, evidence, now),
             (ask, _) => unreachable!("an exchange answers its own question: {ask:?}"),
         };
-        self.schedule.done(&finished.ask, advice.cadence, now);
+        if let Ask::Issuer(token) = &finished.ask {
+            self.schedule.stretch(&finished.ask, self.ledger.issuer_stretch(token));
+        }
+        self.end(finished, advice.cadence, now);
         for (ask, cadence) in &advice.also {
             self.schedule.revise(ask, *cadence, now);
         }
@@ -180,6 +195,15 @@ impl Patrol {
         }
         tracing::debug!(registry = %host, kind = kind.as_str(), outcome = outcome.as_str(), ?took, "exchange");
         advice
+    }
+
+    /// Hand a question back to the schedule.
+    fn end(&mut self, finished: &Finished, cadence: Cadence, now: Moment) {
+        if finished.refused() {
+            self.schedule.refused(&finished.ask, cadence, now);
+        } else {
+            self.schedule.answered(&finished.ask, cadence, now);
+        }
     }
 
     /// The issuer question about the password of a login, if there is an issuer to ask.
@@ -196,7 +220,7 @@ impl Patrol {
     /// Look at everything that is known.
     fn with_inputs<T>(&self, look: impl FnOnce(&outlook::Inputs<'_>) -> T) -> T {
         let moment = self.clock.moment();
-        let lag = self.schedule.lag(moment);
+        let (lag, waiting) = (self.schedule.lag(moment), self.schedule.waiting(moment));
         self.inventory.read(|inventory| {
             look(&outlook::Inputs {
                 config: &self.config,
@@ -209,6 +233,7 @@ impl Patrol {
                 hosts: &self.hosts,
                 schedule_lag: lag,
                 moment,
+                waiting: &waiting,
             })
         })
     }

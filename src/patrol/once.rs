@@ -92,6 +92,6 @@ fn rests(cadence: Cadence, tried: u32, confirming: u32) -> bool {
         Cadence::Routine | Cadence::Dead => true,
         Cadence::Confirm => tried >= confirming,
         Cadence::BackOff => tried >= TRIES,
-        Cadence::NotBefore(wait) => wait > PATIENCE || tried >= TRIES,
+        Cadence::NotBefore(wait) | Cadence::OwnerNotBefore(wait) => wait > PATIENCE || tried >= TRIES,
     }
 }

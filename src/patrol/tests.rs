@@ -111,6 +111,59 @@ async fn a_login_that_is_gone_stands_in_no_proof() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_lag_grows_while_the_loop_stands_still() {
+    let mut patrol = patrol();
+    let lag = |patrol: &Patrol| {
+        let text = patrol.metrics.encode().expect("text");
+        let line = text.lines().find(|line| line.starts_with("pullpatrol_schedule_lag_seconds ")).expect("a series");
+        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+    };
+    patrol.hold("pull", Some("one"));
+    patrol.late.since(patrol.schedule.late_since());
+    assert!(lag(&patrol) < 0.001);
+    // Nothing is looked at any more: no question is asked, no snapshot made.
+    tokio::time::advance(Duration::from_secs(90)).await;
+    assert!((lag(&patrol) - 90.0).abs() < 0.001);
+    // What is not due yet will be.
+    let ask = patrol.begin().remove(0);
+    patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
+    patrol.late.since(patrol.schedule.late_since());
+    assert!(lag(&patrol) < 0.001);
+    tokio::time::advance(Duration::from_secs(600 + 30)).await;
+    assert!((30.0..=330.0).contains(&lag(&patrol)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_of_refused_logins_is_told_and_waits() {
+    let mut patrol = patrol();
+    for n in 0..100 {
+        patrol.hold(&format!("pull-{n}"), Some(&format!("bad-{n}")));
+    }
+    let asked = patrol.begin();
+    assert_eq!(asked.len(), 16, "as many as may be in flight");
+    let mut refused = 0;
+    let mut asks = asked;
+    while !asks.is_empty() {
+        for ask in asks {
+            refused += 1;
+            patrol.record(&finished(&ask, evidence(LoginAnswer::Refused, None)));
+        }
+        asks = patrol.begin();
+    }
+    assert_eq!(refused, 60);
+    let snapshot = patrol.snapshot();
+    let waiting: Vec<_> = snapshot.daemon.waiting.iter().map(|of| (&*of.namespace, &*of.host, of.logins)).collect();
+    assert_eq!(waiting, [("a", HOST, 40)]);
+    let told =
+        snapshot.problems.iter().find(|problem| problem.kind.as_deref() == Some("Namespace")).expect("a problem");
+    assert!(told.message.contains("40 more wait") && told.name.as_deref() == Some("a"), "{told:?}");
+    assert!(snapshot.credentials.iter().all(|row| row.status == crate::verdict::Status::Unverified));
+    // They go on, as slowly as the allowance grows.
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(patrol.begin().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_a_host_names_holds_whoever_it_was_told_to() {
     let mut patrol = patrol();
     patrol.hold("gone", Some("one"));

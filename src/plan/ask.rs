@@ -75,6 +75,13 @@ pub struct Wanted {
     /// Who is asked, and so whose rate limits count: the registry's host, or the host (with a port that is not the
     /// default) of the issuer's API.
     pub host: Arc<str>,
+    /// Hosts that share their places among all exchanges: [`Registry::entry`] of the registry, or the host.
+    ///
+    /// [`Registry::entry`]: super::Registry::entry
+    pub pool: Arc<str>,
+    /// The namespace that it is asked for; empty for what the operator wants. Where several need the answer, it is the one
+    /// that needs the fewest, so that nobody is held up by what another namespace makes of a shared login.
+    pub tenant: Arc<str>,
     /// For a question to an issuer the logins with that token; else empty.
     pub logins: Vec<LoginId>,
 }
@@ -90,6 +97,10 @@ pub enum Cadence {
     Dead,
     /// Nothing was proven (time-out, 5xx): exponential back-off from `confirmationSpacing` up to the interval.
     BackOff,
-    /// The other side named a time (429, rate limit, lock-out): not before this much time, and not before `BackOff` either.
+    /// The other side named a time (429, rate limit): not before this much time, and not before `BackOff` either. The whole
+    /// host is left alone that long.
     NotBefore(Duration),
+    /// The same, said of the owner of the login or token alone (lock-out, primary rate limit): everything about this login
+    /// or token waits, and nothing else.
+    OwnerNotBefore(Duration),
 }

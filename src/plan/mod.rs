@@ -16,4 +16,4 @@ pub use asks::{issuer_asks, wanted};
 pub use book::{Book, CredentialEntry, Login, Matched, NeededImages, PodKeyring, SecretRecord};
 pub use identity::{Identifier, LoginId, NoRandomness, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, Waiting};

@@ -85,8 +85,10 @@ pub struct Evidence<A> {
 /// Why an exchange proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unproven {
-    /// 429, or a rate limit in other clothes.
+    /// 429, or a rate limit in other clothes: of a host or an address, as far as the answer tells.
     Throttled,
+    /// The primary rate limit of the token's owner is used up: other owners are not concerned.
+    OwnerThrottled,
     /// The issuer locked the owner out after many bad logins.
     LockedOut,
     /// No answer.
@@ -239,7 +241,7 @@ impl Unproven {
     /// The label value it counts under.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Throttled | Self::LockedOut => Outcome::Throttled,
+            Self::Throttled | Self::OwnerThrottled | Self::LockedOut => Outcome::Throttled,
             Self::Unreachable(_) => Outcome::Unreachable,
             Self::Odd(_) | Self::Guarded(_) => Outcome::Error,
         }

@@ -57,11 +57,25 @@ pub(super) struct HostState {
 pub(super) struct Hosts {
     clock: Clock,
     map: Mutex<HashMap<(String, u64), Arc<HostState>>>,
+    /// The slowest pace of each host that several entries of the config share.
+    shared: Mutex<HashMap<String, f64>>,
 }
 
 impl Hosts {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, map: Mutex::default() }
+        Self { clock, map: Mutex::default(), shared: Mutex::default() }
+    }
+
+    /// The state of a host that several entries of the config may name, such as the API of an issuer: of their paces the
+    /// slowest counts, and together they take no more than that.
+    pub(super) fn shared(&self, name: &str, requests_per_second: f64) -> Arc<HostState> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= HOSTS && !shared.contains_key(name) {
+            shared.clear();
+        }
+        let slowest = shared.entry(name.to_owned()).or_insert(requests_per_second);
+        *slowest = slowest.min(requests_per_second);
+        self.get(name, *slowest)
     }
 
     /// The state of a host at a pace. Another pace is another state, so that a changed config takes effect.
@@ -87,6 +101,18 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_shares_a_host_shares_its_slowest_pace() {
+        let hosts = Hosts::new(Clock::start());
+        hosts.shared("issuer api.example", 5.0);
+        let slow = hosts.shared("issuer api.example", 1.0);
+        assert!(Arc::ptr_eq(&slow, &hosts.shared("issuer api.example", 5.0)));
+        for i in 0..3 * HOSTS {
+            hosts.shared(&format!("{i}.example"), 5.0);
+        }
+        assert!(hosts.shared.lock().unwrap().len() <= HOSTS);
+    }
 
     #[tokio::test]
     async fn remembers_a_bounded_number_of_hosts() {

@@ -72,6 +72,7 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -108,6 +109,44 @@ mod tests {
         for window in at.windows(5) {
             // Five requests at two a second with a burst of two cannot fit into less than 1.5 s.
             assert!(window[4] >= window[0] + Duration::from_millis(1490), "{window:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// Whoever comes when: no window holds more than the burst and what its length allows.
+        #[test]
+        fn no_window_is_above_the_rate(
+            rate in prop_oneof![Just(0.5_f64), Just(1.0), Just(5.0), 1.0_f64..50.0],
+            pauses in proptest::collection::vec(0_u64..1_500, 1..120),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let mut at = runtime.block_on(async {
+                let pacer = std::sync::Arc::new(Pacer::new(rate, Clock::start()));
+                let start = Instant::now();
+                let mut tasks = tokio::task::JoinSet::new();
+                for pause in pauses {
+                    // Many come at once, some after a while.
+                    tokio::time::sleep(Duration::from_millis(pause.saturating_sub(1_000))).await;
+                    let pacer = std::sync::Arc::clone(&pacer);
+                    tasks.spawn(async move {
+                        pacer.ready().await;
+                        start.elapsed()
+                    });
+                }
+                tasks.join_all().await
+            });
+            at.sort_unstable();
+            for (first, from) in at.iter().enumerate() {
+                for (last, to) in at.iter().enumerate().skip(first) {
+                    let count = f64::from(u32::try_from(last - first + 1).unwrap());
+                    // Timers tick in milliseconds.
+                    let window = to.saturating_sub(*from);
+                    let allowed = rate.floor().max(1.0) + (window.as_secs_f64() + 0.002) * rate;
+                    prop_assert!(count <= allowed + 1e-6, "{count} within {window:?} at {rate}");
+                }
+            }
         }
     }
 

@@ -170,7 +170,7 @@ impl Prober {
             self,
             registry,
             guard,
-            self.hosts.get(&name, registry.requests_per_second),
+            self.hosts.shared(&name, registry.requests_per_second),
             Redactor::token(password),
         )
     }

@@ -137,6 +137,7 @@ pub(crate) fn json(status: u16, body: &str) -> Vec<u8> {
 /// A registry at any base URL that may be anything and anywhere.
 pub(crate) fn registry(host: &str, endpoint: &url::Url) -> Registry {
     Registry {
+        entry: host.into(),
         host: host.into(),
         endpoint: endpoint.clone(),
         allowed_hosts: vec![super::client::authority(endpoint)],

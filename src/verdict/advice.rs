@@ -11,7 +11,7 @@ const LOCK_OUT: Duration = Duration::from_secs(3600);
 
 /// What to ask next after an exchange was recorded.
 ///
-/// None of it overrides a [`Cadence::NotBefore`] that stands for a question, nor the budget of a registry; a question that
+/// None of it overrides a [`Cadence::NotBefore`] or [`Cadence::OwnerNotBefore`] that stands for a question, nor the budget of a registry; a question that
 /// is in flight or unknown to the schedule is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
@@ -33,7 +33,8 @@ impl Advice {
     /// After an exchange that proved nothing.
     pub(super) fn unproven<A>(why: &Unproven, evidence: &Evidence<A>) -> Self {
         Self::just(match (why, evidence.retry_after) {
-            (Unproven::LockedOut, wait) => Cadence::NotBefore(wait.unwrap_or_default().max(LOCK_OUT)),
+            (Unproven::LockedOut, wait) => Cadence::OwnerNotBefore(wait.unwrap_or_default().max(LOCK_OUT)),
+            (Unproven::OwnerThrottled, Some(wait)) => Cadence::OwnerNotBefore(wait),
             (_, Some(wait)) => Cadence::NotBefore(wait),
             (_, None) => Cadence::BackOff,
         })

@@ -63,6 +63,7 @@ impl Ledger {
             }
         }
         record.facts = Some(facts);
+        self.stretch(token, at);
         Advice::just(cadence)
     }
 
@@ -130,12 +131,8 @@ impl Ledger {
 
     /// Whether the owner of a token is locked out, as the issuer told of it or of another token of the same owner.
     pub(super) fn is_locked_out(&self, token: &TokenKey) -> bool {
-        let owner = |record: &super::records::TokenRecord| record.facts.as_ref().and_then(|facts| facts.owner.clone());
         let Some(record) = self.tokens.get(token) else { return false };
-        let own = owner(record);
-        let others = || self.issuers.get(&token.issuer).into_iter().flat_map(|issuer| &issuer.tokens);
-        let mut records = others().filter_map(|token| self.tokens.get(token));
-        record.locked_out || (own.is_some() && records.any(|other| other.locked_out && owner(other) == own))
+        record.locked_out || self.same_owner(token).any(|(_, other)| other.locked_out)
     }
 
     /// Another token of the issuer that lives, the one that was not heard for longest.

@@ -152,7 +152,8 @@ impl Ledger {
             IssuerAnswer::Disowned => self.disowned(token, evidence.at, now),
             IssuerAnswer::Unproven(why) => {
                 self.token_mut(token).locked_out |= *why == Unproven::LockedOut;
-                Advice::unproven(why, evidence)
+                let advice = Advice::unproven(why, evidence);
+                self.spare_owner(token, advice)
             }
         }
     }
@@ -359,7 +360,7 @@ impl Ledger {
 }
 
 /// Host of an issuer's API, with its port where that is not the default.
-fn api_host(issuer: &Issuer) -> Option<String> {
+pub(super) fn api_host(issuer: &Issuer) -> Option<String> {
     let api = issuer.api.as_ref()?;
     let host = api.host_str()?;
     Some(api.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))

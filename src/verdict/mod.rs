@@ -11,6 +11,7 @@ mod denials;
 mod issuer;
 mod judge;
 mod ledger;
+mod owner;
 mod proof;
 mod records;
 mod rules;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -181,6 +182,8 @@ pub(super) struct TokenRecord {
     /// Answers in a row whose scope list lacks what pulling needs.
     pub(super) scope_run: Run,
     pub(super) pull_scope_missing: bool,
+    /// How far apart usual questions about it are at least, so that half of its owner's quota stays untouched.
+    pub(super) stretch: Duration,
     pub(super) probed_at: Option<DateTime<Utc>>,
     pub(super) rows: Rows,
     pub(super) logins: BTreeSet<LoginId>,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pull_patrol::cluster::{MissingPermission, Problem, Resource};
@@ -11,6 +12,7 @@ use pull_patrol::outlook::{
     Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
     WorkloadRow,
 };
+use pull_patrol::plan::Waiting;
 use pull_patrol::probe::RateLimit;
 use pull_patrol::verdict::{EvidenceRow, Status};
 use pull_patrol::workload::{PodRole, PullFailure, WorkloadKey};
@@ -231,6 +233,8 @@ pub(crate) fn telling() -> Snapshot {
                 MissingPermission::new(Resource::Pods, "list", "kube-system"),
             ],
             schedule_lag_seconds: 1.5,
+            issuer_intervals: vec![("api.github.com".into(), Duration::from_secs(3600))],
+            waiting: vec![Waiting { namespace: "loud".into(), host: "ghcr.io".into(), logins: 240 }],
             clock_skews: vec![("api.github.com".into(), -0.25), ("ghcr.io".into(), 75.0)],
             rate_limits: vec![(
                 "api.github.com".into(),
@@ -316,6 +320,8 @@ pub(crate) fn hostile() -> Snapshot {
         daemon: DaemonFacts {
             missing_permissions: vec![MissingPermission::new(Resource::Pods, "list", HOSTILE)],
             clock_skews: vec![(HOSTILE.into(), 100.0)],
+            issuer_intervals: vec![(HOSTILE.into(), Duration::from_secs(1))],
+            waiting: vec![Waiting { namespace: HOSTILE.into(), host: HOSTILE.into(), logins: 1 }],
             ..DaemonFacts::default()
         },
     }

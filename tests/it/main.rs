@@ -1,8 +1,6 @@
 //! Integration tests: one binary, so that it is linked once.
 
-#[path = "../days/mod.rs"]
-mod days;
-
+mod budgets;
 mod conformance;
 mod conformance_check;
 mod conformance_explain;
@@ -10,6 +8,8 @@ mod contract;
 mod credential_props;
 mod dashboard;
 mod day;
+#[path = "../days/mod.rs"]
+mod days;
 mod explain;
 mod faces_cli;
 mod faces_fixture;

@@ -155,7 +155,7 @@ async fn rate_limits(#[case] status: u16) {
     let headers = headers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
     world.fault(FaultRule::on(Host::GithubApi, Fault::Status { status, body, headers }));
     let evidence = ask(&world, &token).await;
-    assert_eq!(evidence.answer.unproven(), Some(&Unproven::Throttled));
+    assert_eq!(evidence.answer.unproven(), Some(&Unproven::OwnerThrottled));
     let wait = evidence.retry_after.unwrap();
     assert!((Duration::from_secs(1100)..=Duration::from_secs(1202)).contains(&wait), "{wait:?}");
 }

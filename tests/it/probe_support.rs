@@ -26,6 +26,7 @@ pub(crate) fn hasty() -> Prober {
 pub(crate) fn registry(host: &str, url: &str) -> Registry {
     let authority = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     Registry {
+        entry: host.into(),
         host: host.into(),
         endpoint: url.parse().unwrap(),
         allowed_hosts: vec![authority],

@@ -27,6 +27,7 @@ impl World {
             hosts: &[],
             schedule_lag: Duration::ZERO,
             moment: super::NOW,
+            waiting: &[],
         };
         explain(&inputs, namespace, &Target::parse(target, image).unwrap(), now())
     }

@@ -236,6 +236,8 @@ fn workflow_pods_that_are_gone_are_told_as_such() {
         registries: &registries,
         hosts: &[],
         schedule_lag: Duration::ZERO,
+        moment: super::NOW,
+        waiting: &[],
     };
     let snapshot = build(&inputs, now());
     let row = snapshot.workloads.iter().find(|row| row.key.role == crate::workload::PodRole::Workflow).unwrap();

@@ -193,6 +193,7 @@ impl World {
             hosts: &["configured.example.com".into()],
             schedule_lag: Duration::from_millis(1_500),
             moment: NOW,
+            waiting: &[],
         };
         build(&inputs, now())
     }

@@ -1,11 +1,13 @@
 //! What is to be asked: the questions that follow from the book and from what workloads pull.
 
+mod tenants;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use self::tenants::{Holders, Needs, OPERATOR};
 use super::book::Matched;
 use super::{Ask, Book, Login, LoginId, Registry, TokenKey, Wanted};
 use crate::credential::{ImageName, parse_image};
@@ -29,17 +31,24 @@ pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_c
     let mut wanted = Vec::new();
     let mut logins: Vec<&Login> = book.logins.values().collect();
     logins.sort_unstable_by_key(|login| login.id);
-    let mut tokens: BTreeMap<TokenKey, Vec<LoginId>> = BTreeMap::new();
+    let holders = Holders::of(book);
+    let mut tokens: BTreeMap<TokenKey, Vec<&Login>> = BTreeMap::new();
     for login in &logins {
-        wanted.push(simple(Ask::Login(login.id), &login.registry.host));
+        let tenant = holders.tenant(&[login.id]);
+        wanted.push(simple(Ask::Login(login.id), &login.registry.host, &login.registry.entry, tenant));
         if let Some(token) = issuer_asks(login) {
-            tokens.entry(token).or_default().push(login.id);
+            tokens.entry(token).or_default().push(login);
         }
     }
     for (token, logins) in tokens {
-        if let Some(host) = token.issuer.authority() {
-            wanted.push(Wanted { ask: Ask::Issuer(token), host: Arc::from(host), logins });
-        }
+        let (Some(host), Some(first)) = (token.issuer.authority(), logins.first()) else { continue };
+        let entry = &first.registry.entry;
+        let host: Arc<str> = Arc::from(host);
+        // Under a glob, tenants name the hosts of APIs as well.
+        let pool = if *entry == first.registry.host { host.clone() } else { Arc::from(format!("the APIs of {entry}")) };
+        let logins: Vec<LoginId> = logins.iter().map(|login| login.id).collect();
+        let tenant = holders.tenant(&logins);
+        wanted.push(Wanted { ask: Ask::Issuer(token), host, pool, tenant, logins });
     }
     let mut pulls = Pulls::new(book);
     for ((namespace, secrets), images) in lists(workloads) {
@@ -49,21 +58,26 @@ pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_c
     let listed = book.registries().listed_hosts().into_iter().filter_map(|host| book.registry(host));
     let used = logins.iter().map(|login| login.registry.clone()).chain(pulls.registries.into_values().flatten());
     registries.extend(listed.chain(used).map(|registry| (registry.host.clone(), registry)));
-    for ((host, login, repository), reference) in pulls.accesses {
+    let needs = Needs::of(&pulls.accesses);
+    for ((host, login, repository), access) in &pulls.accesses {
         if login.is_none() || access_checks {
-            wanted.push(simple(Ask::Access { host: host.clone(), login, repository, reference }, &host));
+            let (login, reference) = (*login, access.reference.clone());
+            let entry = registries.get(host).map_or(host, |registry| &registry.entry);
+            let tenant = needs.tenant(login, host, access);
+            let ask = Ask::Access { host: host.clone(), login, repository: repository.clone(), reference };
+            wanted.push(simple(ask, host, entry, tenant));
         }
     }
     for (host, registry) in registries {
         if registry.canary.is_some() {
-            wanted.push(simple(Ask::Canary(host.clone()), &host));
+            wanted.push(simple(Ask::Canary(host.clone()), &host, &registry.entry, Arc::from(OPERATOR)));
         }
     }
     wanted
 }
 
-fn simple(ask: Ask, host: &Arc<str>) -> Wanted {
-    Wanted { ask, host: host.clone(), logins: Vec::new() }
+fn simple(ask: Ask, host: &Arc<str>, pool: &Arc<str>, tenant: Arc<str>) -> Wanted {
+    Wanted { ask, host: host.clone(), pool: pool.clone(), tenant, logins: Vec::new() }
 }
 
 /// A namespace and an ordered list of pull Secrets in it.
@@ -83,13 +97,20 @@ fn lists(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<List<'_>, BTre
 /// Host, login and repository of an access question.
 type AccessKey = (Arc<str>, Option<LoginId>, Arc<str>);
 
+/// What is known of an access question while they are gathered.
+struct Access {
+    /// The reference to ask for, which is the first in sort order that a workload names.
+    reference: Arc<str>,
+    /// Namespaces of the workloads.
+    namespaces: BTreeSet<Arc<str>>,
+}
+
 /// Access questions while they are gathered.
 struct Pulls<'a> {
     book: &'a Book,
     parsed: HashMap<&'a Arc<str>, Option<Arc<ImageName>>>,
     registries: HashMap<String, Option<Arc<Registry>>>,
-    /// The reference to ask for, which is the first in sort order that a workload names.
-    accesses: BTreeMap<AccessKey, Arc<str>>,
+    accesses: BTreeMap<AccessKey, Access>,
 }
 
 impl<'a> Pulls<'a> {
@@ -109,10 +130,10 @@ impl<'a> Pulls<'a> {
             let Some(registry) = self.registry(image.host()) else { continue };
             let matched = ring.lookup(&image);
             for login in matched.iter().filter_map(|matched| matched.login) {
-                self.ask(&registry, Some(login), &image);
+                self.ask(&registry, Some(login), &image, namespace);
             }
             if ring.unread.is_none() && pulls_anonymously(&matched, &registry) {
-                self.ask(&registry, None, &image);
+                self.ask(&registry, None, &image, namespace);
             }
         }
     }
@@ -126,12 +147,17 @@ impl<'a> Pulls<'a> {
         found
     }
 
-    fn ask(&mut self, registry: &Registry, login: Option<LoginId>, image: &ImageName) {
+    fn ask(&mut self, registry: &Registry, login: Option<LoginId>, image: &ImageName, namespace: &Arc<str>) {
         let (repository, reference) = (Arc::from(image.path()), Arc::from(image.reference()));
-        let known =
-            self.accesses.entry((registry.host.clone(), login, repository)).or_insert_with(|| Arc::clone(&reference));
-        if reference < *known {
-            *known = reference;
+        let known = self
+            .accesses
+            .entry((registry.host.clone(), login, repository))
+            .or_insert_with(|| Access { reference: Arc::clone(&reference), namespaces: BTreeSet::new() });
+        if reference < known.reference {
+            known.reference = reference;
+        }
+        if !known.namespaces.contains(namespace) {
+            known.namespaces.insert(Arc::clone(namespace));
         }
     }
 }

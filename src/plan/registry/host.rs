@@ -108,6 +108,18 @@ impl HostPattern {
     }
 }
 
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Glob { labels, port } => {
+                f.write_str(&labels.join("."))?;
+                port.iter().try_for_each(|port| write!(f, ":{port}"))
+            }
+        }
+    }
+}
+
 impl HostPattern {
     /// Whether some host matches both this pattern and a glob.
     pub(super) fn may_meet(&self, glob: &str) -> bool {

@@ -23,6 +23,8 @@ use crate::credential::{TokenKind, unsupported_on_github};
 pub struct Registry {
     /// The host as registry keys and images name it, in lower case (`ghcr.io`, `docker.io`, `registry.example.com:5000`).
     pub host: Arc<str>,
+    /// The entry of the config that it comes from: its host, or the glob that tenants name hosts under.
+    pub entry: Arc<str>,
     /// Base URL of its API: `https://HOST` (`http://HOST` with `plainHttp`), `https://registry-1.docker.io` for Docker
     /// Hub, or the configured endpoint. Its path is `/`.
     pub endpoint: url::Url,
@@ -159,6 +161,10 @@ impl Rule {
         let mut seen = std::collections::HashSet::new();
         allowed_hosts.retain(|allowed| seen.insert(allowed.clone()));
         Some(Registry {
+            entry: match &self.pattern {
+                HostPattern::Exact(_) => Arc::from(host),
+                glob @ HostPattern::Glob { .. } => Arc::from(glob.to_string()),
+            },
             host: Arc::from(host),
             endpoint,
             allowed_hosts,

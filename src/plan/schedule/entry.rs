@@ -4,7 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::{LaneNo, Slot};
+use super::lane::Slot;
+use super::queue::LaneNo;
 use crate::config::{IssuerConfig, ProbeConfig};
 use crate::plan::{Ask, Cadence, LoginId, Moment, TokenKey};
 
@@ -61,6 +62,7 @@ pub(super) struct Entry {
     pub(super) ask: Ask,
     pub(super) host: Arc<str>,
     pub(super) lane: LaneNo,
+    pub(super) tenant: Arc<str>,
     /// The logins that a question to an issuer is about.
     pub(super) logins: Vec<LoginId>,
     pub(super) state: State,
@@ -70,6 +72,8 @@ pub(super) struct Entry {
     pub(super) last_urgent: Option<Moment>,
     /// Usual repetitions so far.
     pub(super) repetitions: u32,
+    /// A question to an issuer is not repeated sooner than this, so that half of its owner's quota stays untouched.
+    pub(super) stretch: Duration,
     /// Exchanges in a row that proved nothing.
     pub(super) unproven: u32,
     /// The last sync that wanted it.
@@ -93,7 +97,7 @@ impl Entry {
     pub(super) fn wait(&mut self, cadence: Cadence, timing: Timing) -> Duration {
         let interval = if matches!(self.ask, Ask::Issuer(_)) { timing.issuer_interval } else { timing.interval };
         self.unproven = match cadence {
-            Cadence::BackOff | Cadence::NotBefore(_) => self.unproven.saturating_add(1),
+            Cadence::BackOff | Cadence::NotBefore(_) | Cadence::OwnerNotBefore(_) => self.unproven.saturating_add(1),
             Cadence::Routine | Cadence::Confirm | Cadence::Dead => 0,
         };
         let back_off = || {
@@ -105,13 +109,19 @@ impl Entry {
             Cadence::Routine => {
                 let wait = jittered(interval, self.repetitions, self.fraction);
                 self.repetitions = self.repetitions.saturating_add(1);
-                wait
+                wait.max(self.stretch)
             }
             Cadence::Confirm => timing.spacing.mul_f64(1.0 + self.fraction / 10.0),
             Cadence::Dead => self.dead_wait(timing),
             Cadence::BackOff => back_off(),
-            Cadence::NotBefore(named) => named.min(timing.longest).max(back_off()),
+            Cadence::NotBefore(named) | Cadence::OwnerNotBefore(named) => named.min(timing.longest).max(back_off()),
         }
+    }
+
+    /// Where it is queued, and whose rate limits count.
+    pub(super) fn identity(&self) -> Identity {
+        // What is asked with a login shares its lane.
+        self.ask.login().map_or_else(|| Identity::of(&self.ask), Identity::Login)
     }
 
     /// Up to a tenth more than the configured interval, never less: a dead login is not asked before.

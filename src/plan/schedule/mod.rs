@@ -1,9 +1,13 @@
 //! Due times: when each question is asked, and what waits for what.
 
 mod entry;
+mod lane;
 mod queue;
+mod refusals;
 mod standing;
 
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -14,10 +18,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::entry::{Entry, Identity, State, Timing, fraction};
-use self::queue::{AskNo, Budget, LaneNo, Queues, Slot};
+use self::lane::{Budget, Slot};
+use self::queue::{Address, AskNo, LaneNo, Queues};
+use self::refusals::Allowance;
 use self::standing::{LoginLane, Standing};
 use super::{Ask, Cadence, LoginId, Moment, Wanted};
 use crate::config::{IssuerConfig, ProbeConfig};
+
+/// A namespace that caused so many refused logins at a host lately that further ones wait.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waiting {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The host: of a registry, or of an issuer's API.
+    pub host: Arc<str>,
+    /// How many of its logins (or tokens) are due and wait.
+    pub logins: usize,
+}
 
 /// When each question is due. Pure: every call that needs the time is told it, and nothing is random: repetitions are
 /// spread by a hash of the question.
@@ -32,6 +49,8 @@ pub struct Schedule {
     by_identity: HashMap<Identity, AskNo>,
     /// Lanes that logins share.
     logins: HashMap<LoginId, LoginLane>,
+    /// Until when nothing is asked about a login or token whose owner is to be left alone, also when it goes and comes back.
+    holds: HashMap<Identity, Moment>,
     next: AskNo,
     turn: u64,
     generation: u64,
@@ -44,10 +63,11 @@ impl Schedule {
         let budget = Budget { per_round: probe.access_checks_per_login.max(1), round: timing.interval };
         Self {
             timing,
-            queues: Queues::new(probe.concurrency, budget),
+            queues: Queues::new(probe.concurrency, budget, Allowance::new(timing.spacing)),
             entries: HashMap::new(),
             by_identity: HashMap::new(),
             logins: HashMap::new(),
+            holds: HashMap::new(),
             next: 0,
             turn: 0,
             generation: 0,
@@ -58,6 +78,10 @@ impl Schedule {
     /// from the first moment on.
     fn inside(&self, now: Moment) -> Moment {
         now.after(self.timing.interval)
+    }
+
+    fn outside(&self, inside: Moment) -> Moment {
+        Moment(inside.since(Moment(self.timing.interval)))
     }
 
     /// Take over what is wanted from now on: a new question is due at once, one that is wanted no more is forgotten. All
@@ -82,6 +106,7 @@ impl Schedule {
         for login in urgent {
             self.hurry(*login, now);
         }
+        self.holds.retain(|_, until| *until > now);
         self.queues.prune(now);
     }
 
@@ -101,15 +126,39 @@ impl Schedule {
     }
 
     /// An exchange has ended; `cadence` says when to ask again. A question that is not in flight is passed over.
+    ///
+    /// A cadence that follows from a refusal counts as one; [`Schedule::refused`] says so where the cadence does not.
     pub fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        self.end(ask, cadence, matches!(cadence, Cadence::Confirm | Cadence::Dead), now);
+    }
+
+    /// As [`Schedule::done`], when the login or token was refused: that counts against what its namespace may cause.
+    pub fn refused(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        self.end(ask, cadence, true, now);
+    }
+
+    /// As [`Schedule::done`], when neither login nor token was refused.
+    pub fn answered(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        self.end(ask, cadence, false, now);
+    }
+
+    fn end(&mut self, ask: &Ask, cadence: Cadence, refused: bool, now: Moment) {
         let now = self.inside(now);
         let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
         let Some(entry) = self.entries.get(&no) else { return };
         let State::InFlight { again, gone } = entry.state else { return };
         let (lane, host) = (entry.lane, entry.host.clone());
-        self.queues.finish(lane);
-        if let Cadence::NotBefore(named) = cadence {
-            self.queues.hold(&host, now.after(named.min(self.timing.longest)));
+        let identity = entry.identity();
+        self.queues.finish(lane, refused);
+        if !refused && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
+            self.queues.suspect(lane, false);
+        }
+        match cadence {
+            Cadence::NotBefore(named) => self.queues.hold(&host, now.after(named.min(self.timing.longest))),
+            Cadence::OwnerNotBefore(named) => self.hold_lane(identity, lane, now.after(named.min(self.timing.longest))),
+            // An issuer that disowns a token for certain: each further question is one more bad login of its owner.
+            Cadence::Dead => self.queues.suspect(lane, true),
+            Cadence::Routine | Cadence::Confirm | Cadence::BackOff => {}
         }
         if gone {
             self.forget(no);
@@ -118,11 +167,20 @@ impl Schedule {
         }
     }
 
+    fn hold_lane(&mut self, identity: Identity, lane: LaneNo, until: Moment) {
+        let hold = self.holds.entry(identity).or_default();
+        *hold = (*hold).max(until);
+        self.queues.hold_lane(lane, until);
+    }
+
     /// Another exchange changed what is known: ask again as if this question had been asked now and been given this
-    /// cadence. One that is in flight or unknown is passed over.
+    /// cadence. One that is in flight or unknown is passed over, but for the hold of its owner.
     pub fn revise(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
         let now = self.inside(now);
         let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
+        if let (Cadence::OwnerNotBefore(named), Some(entry)) = (cadence, self.entries.get(&no)) {
+            self.hold_lane(entry.identity(), entry.lane, now.after(named.min(self.timing.longest)));
+        }
         if matches!(self.entries.get(&no), Some(Entry { state: State::Queued(_), .. })) {
             self.conclude(no, cadence, now, false);
         }
@@ -135,6 +193,14 @@ impl Schedule {
         let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
         if let Some(Entry { state: State::Queued(slot), .. }) = self.entries.get(&no) {
             self.queue(no, self.brought_forward(*slot, now, now));
+        }
+    }
+
+    /// Repeat a question to an issuer no sooner than this from now on, at its usual pace; what is urgent is not put off.
+    pub fn stretch(&mut self, ask: &Ask, least: Duration) {
+        let entry = self.by_identity.get(&Identity::of(ask)).and_then(|no| self.entries.get_mut(no));
+        if let Some(entry) = entry.filter(|entry| matches!(entry.ask, Ask::Issuer(_))) {
+            entry.stretch = least.min(self.timing.longest);
         }
     }
 
@@ -167,7 +233,7 @@ impl Schedule {
 
     /// From when on [`Schedule::pop_due`] has something to give, as long as nothing else happens.
     pub fn next_due(&self) -> Option<Moment> {
-        self.queues.next_due().map(|due| Moment(due.since(Moment(self.timing.interval))))
+        self.queues.next_due().map(|due| self.outside(due))
     }
 
     /// Whether a question is known and still wanted. One in flight may be wanted no more.
@@ -192,7 +258,19 @@ impl Schedule {
 
     /// How late the most overdue question is.
     pub fn lag(&self, now: Moment) -> Duration {
-        self.queues.lag(self.inside(now))
+        self.late_since().map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Since when the most overdue question is late, or from when on one will be if nothing happens until then. What waits
+    /// for a hold, for a round of its login or for the allowance of its namespace is not late.
+    pub fn late_since(&self) -> Option<Moment> {
+        self.queues.late_since().map(|late| self.outside(late))
+    }
+
+    /// Namespaces that caused as many refused logins at a host as they may for now, sorted.
+    pub fn waiting(&self, now: Moment) -> Vec<Waiting> {
+        let waiting = self.queues.waiting(self.inside(now)).into_iter();
+        waiting.map(|(namespace, host, logins)| Waiting { namespace, host, logins }).collect()
     }
 
     /// How many questions are in flight.
@@ -216,8 +294,9 @@ impl Schedule {
         let identity = Identity::of(&want.ask);
         let fraction = fraction(&identity);
         let lane = match want.ask.login() {
-            Some(login) => self.login_lane(login, &want.host),
-            None => self.queues.add_lane(&want.host, fraction),
+            Some(login) => self.login_lane(login, want),
+            // An anonymous pull is nobody's login.
+            None => self.queues.add_lane(address(want), fraction, matches!(want.ask, Ask::Issuer(_))),
         };
         let mut open = true;
         if let Some(shared) = want.ask.login().and_then(|login| self.logins.get_mut(&login)) {
@@ -232,16 +311,21 @@ impl Schedule {
             ask: want.ask.clone(),
             host: want.host.clone(),
             lane,
+            tenant: want.tenant.clone(),
             logins: want.logins.clone(),
             state: State::Parked(now),
             fraction,
             last_done: None,
             last_urgent: None,
             repetitions: 0,
+            stretch: Duration::ZERO,
             unproven: 0,
             generation: self.generation,
         };
         let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. });
+        if let Some(until) = self.holds.get(&entry.identity()) {
+            self.queues.hold_lane(lane, *until);
+        }
         self.entries.insert(no, entry);
         self.by_identity.insert(identity, no);
         if open {
@@ -249,11 +333,11 @@ impl Schedule {
         }
     }
 
-    fn login_lane(&mut self, login: LoginId, host: &Arc<str>) -> LaneNo {
+    fn login_lane(&mut self, login: LoginId, want: &Wanted) -> LaneNo {
         if let Some(shared) = self.logins.get(&login) {
             return shared.lane;
         }
-        let lane = self.queues.add_lane(host, fraction(&Identity::Login(login)));
+        let lane = self.queues.add_lane(address(want), fraction(&Identity::Login(login)), true);
         let (accesses, issuers) = (BTreeSet::new(), Vec::new());
         self.logins.insert(login, LoginLane { lane, standing: Standing::Unasked, login: None, accesses, issuers });
         lane
@@ -266,6 +350,17 @@ impl Schedule {
         entry.logins.clone_from(&want.logins);
         if let State::InFlight { gone, .. } = &mut entry.state {
             *gone = false;
+        }
+        if entry.tenant != want.tenant {
+            let before = std::mem::replace(&mut entry.tenant, want.tenant.clone());
+            let (lane, state) = (entry.lane, entry.state);
+            if let State::Queued(slot) = state {
+                self.queues.take(lane, no, slot, &before);
+                self.queues.put(lane, no, slot, &want.tenant);
+            }
+        }
+        if !matches!(want.ask, Ask::Access { login: Some(_), .. }) {
+            self.queues.move_lane(self.entries.get(&no).map_or(0, |entry| entry.lane), address(want));
         }
     }
 
@@ -281,7 +376,7 @@ impl Schedule {
         let Some(entry) = self.entries.remove(&no) else { return };
         self.by_identity.remove(&Identity::of(&entry.ask));
         if let State::Queued(slot) = entry.state {
-            self.queues.take(entry.lane, no, slot);
+            self.queues.take(entry.lane, no, slot, &entry.tenant);
         }
         let Some(login) = entry.ask.login() else {
             self.queues.remove_lane(entry.lane);
@@ -317,10 +412,10 @@ impl Schedule {
         let slot = Slot { turn: self.turn, ..slot };
         let Some(entry) = self.entries.get_mut(&no) else { return };
         if let State::Queued(before) = entry.state {
-            self.queues.take(entry.lane, no, before);
+            self.queues.take(entry.lane, no, before, &entry.tenant);
         }
         entry.state = State::Queued(slot);
-        self.queues.put(entry.lane, no, slot);
+        self.queues.put(entry.lane, no, slot, &entry.tenant);
     }
 
     /// Ask everything about a login at once.
@@ -357,4 +452,9 @@ impl Schedule {
         let head_start = if due <= now { self.timing.interval } else { Duration::ZERO };
         Slot { key: Moment(due.0.saturating_sub(head_start)).min(slot.key), due, ..slot }
     }
+}
+
+/// Where the lane of a question belongs.
+fn address(want: &Wanted) -> Address<'_> {
+    Address { pool: &want.pool, host: &want.host, tenant: &want.tenant }
 }

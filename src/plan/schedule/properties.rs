@@ -90,7 +90,7 @@ fn least(ask: &Ask, cadence: Cadence) -> Duration {
         Cadence::Routine => probe.interval / 2,
         Cadence::Confirm | Cadence::BackOff => probe.confirmation_spacing,
         Cadence::Dead => probe.rejected_interval,
-        Cadence::NotBefore(named) => named.max(probe.confirmation_spacing),
+        Cadence::NotBefore(named) | Cadence::OwnerNotBefore(named) => named.max(probe.confirmation_spacing),
     }
 }
 
@@ -217,13 +217,15 @@ fn drive(schedule: &mut Schedule, want: &[Wanted], until: Moment) -> HashSet<Ask
 
 impl Schedule {
     /// That all books of the schedule agree.
-    fn check(&self) {
+    pub(super) fn check(&self) {
         assert_eq!(self.entries.len(), self.by_identity.len());
         let mut flying = 0;
         for (no, entry) in &self.entries {
             assert_eq!(self.by_identity[&Identity::of(&entry.ask)], *no);
             match entry.state {
-                State::Queued(slot) => assert!(self.queues.holds_slot(entry.lane, *no, slot), "{entry:?}"),
+                State::Queued(slot) => {
+                    assert!(self.queues.holds_slot(entry.lane, *no, slot, &entry.tenant), "{entry:?}");
+                }
                 State::InFlight { .. } => flying += 1,
                 State::Parked(_) => assert!(matches!(entry.ask, Ask::Access { login: Some(_), .. }), "{entry:?}"),
             }

@@ -1,301 +1,346 @@
-//! Queues: who may be asked next, fairly over hosts, one exchange per login at a time.
+//! Queues: who may be asked next, fairly over registries and namespaces, one exchange per login at a time.
 //!
-//! Asks stand in lanes: all asks of one login share a lane, every other ask has a lane of its own. A lane has at most one
-//! ask in flight. Lanes stand in the queue of their host. Everything is kept sorted, so that nothing here ever walks all
-//! asks: a pop costs the number of hosts that have something due, and the logarithm of the number of asks.
+//! Asks stand in lanes: all asks of one login share a lane, every other ask has a lane of its own. Lanes stand in the stall
+//! of one namespace at one host; the stalls of a namespace at the hosts of one entry of the config make its seat; the seats
+//! at an entry make a pool. A pop goes down that tree: the pool with the fewest asks in flight, the seat whose turn is
+//! longest ago, the lane that waits for longest. Everything is kept sorted, so that nothing here ever walks all asks.
+
+mod listing;
+mod tree;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::entry::jittered;
+use self::tree::{Host, Pool, Seat, Stall};
+use super::lane::{Budget, Lane, Slot};
+use super::refusals::Allowance;
 use crate::plan::Moment;
 
 /// Number of an ask.
 pub(super) type AskNo = u64;
 /// Number of a lane.
 pub(super) type LaneNo = u64;
+/// Number of a stall.
+pub(super) type StallNo = u64;
 type HostNo = u64;
+type SeatNo = u64;
+type PoolNo = u64;
 
-/// When a queued ask may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot {
-    /// Where it stands in the order, and from when on it may be popped. Before `due` for an urgent ask that is due now.
-    pub(super) key: Moment,
-    /// When it became or becomes due; the measure of lateness.
-    pub(super) due: Moment,
-    /// Whether it counts against the access checks of its login.
-    pub(super) budgeted: bool,
-    /// Grows with each ask that is queued: of two with one key the one goes first that waits for longer. By any other
-    /// order one of them could lose for ever.
-    pub(super) turn: u64,
-}
-
-impl Slot {
-    /// Due at a moment, and not before anything that is due earlier.
-    pub(super) fn at(due: Moment, budgeted: bool) -> Self {
-        Self { key: due, due, budgeted, turn: 0 }
-    }
-}
-
-/// What a lane keeps of a slot: key, turn, ask, due time.
-type Place = (Moment, u64, AskNo, Moment);
-/// What a host keeps of the first ask of a lane: key, turn, due time.
-type Head = (Moment, u64, Moment);
-
-/// What bounds the access checks of one login.
+/// Where a lane belongs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    /// How many per round.
-    pub(super) per_round: usize,
-    /// Length of a round.
-    pub(super) round: Duration,
-}
-
-#[derive(Debug)]
-struct Lane {
-    host: HostNo,
-    /// 0 to 1, from the hash of what the lane is for.
-    fraction: f64,
-    in_flight: bool,
-    free: BTreeSet<Place>,
-    budgeted: BTreeSet<Place>,
-    round_began: Moment,
-    round_ends: Moment,
-    asked_in_round: usize,
-    rounds: u32,
-    /// Its entry in the queue of the host.
-    head: Option<Head>,
-}
-
-impl Lane {
-    fn next_head(&self, budget: Budget) -> Option<Head> {
-        if self.in_flight {
-            return None;
-        }
-        let free = self.free.first().map(|(key, turn, _, due)| (*key, *turn, *due));
-        let opens = self.round_opens(budget);
-        let budgeted = self.budgeted.first().map(|(key, turn, _, due)| ((*key).max(opens), *turn, (*due).max(opens)));
-        free.into_iter().chain(budgeted).min()
-    }
-
-    /// From when on an access check goes.
-    fn round_opens(&self, budget: Budget) -> Moment {
-        if self.asked_in_round < budget.per_round { self.round_began } else { self.round_ends }
-    }
-
-    /// Take the ask that the head stands for.
-    fn take_head(&mut self, now: Moment, budget: Budget) -> Option<AskNo> {
-        let (key, turn, _) = self.head?;
-        if self.free.first().is_some_and(|(free, free_turn, ..)| (*free, *free_turn) <= (key, turn)) {
-            return self.free.pop_first().map(|(_, _, ask, _)| ask);
-        }
-        let (_, _, ask, _) = self.budgeted.pop_first()?;
-        if self.rounds == 0 || now >= self.round_ends {
-            self.round_began = now;
-            self.round_ends = now.after(jittered(budget.round, self.rounds, self.fraction));
-            self.rounds = self.rounds.saturating_add(1);
-            self.asked_in_round = 0;
-        }
-        self.asked_in_round += 1;
-        Some(ask)
-    }
-}
-
-#[derive(Debug)]
-struct Host {
-    name: Arc<str>,
-    /// Lanes by the key of their first ask.
-    lanes: BTreeSet<(Moment, u64, LaneNo)>,
-    /// The same lanes by due time.
-    dues: BTreeSet<(Moment, LaneNo)>,
-    /// How many lanes belong here, queued or not.
-    members: usize,
-    hold: Moment,
-    in_flight: usize,
-    /// When its turn was last, counted in pops.
-    turn: u64,
-    /// Its entry in the list of hosts by due time.
-    listed: Option<Moment>,
+pub(super) struct Address<'a> {
+    /// Entry of the config, or another name for hosts that share their places.
+    pub(super) pool: &'a Arc<str>,
+    /// Whose rate limits count.
+    pub(super) host: &'a Arc<str>,
+    /// The namespace that it is for.
+    pub(super) tenant: &'a Arc<str>,
 }
 
 /// The queues of all hosts.
 #[derive(Debug)]
 pub(super) struct Queues {
     budget: Budget,
+    allowance: Allowance,
     concurrency: usize,
     lanes: HashMap<LaneNo, Lane>,
+    stalls: HashMap<StallNo, Stall>,
     hosts: HashMap<HostNo, Host>,
-    by_name: HashMap<Arc<str>, HostNo>,
-    /// Hosts of which something can be popped from that moment on.
-    due: BTreeSet<(Moment, HostNo)>,
+    seats: HashMap<SeatNo, Seat>,
+    pools: HashMap<PoolNo, Pool>,
+    host_names: HashMap<Arc<str>, HostNo>,
+    pool_names: HashMap<Arc<str>, PoolNo>,
+    seat_names: HashMap<(PoolNo, Arc<str>), SeatNo>,
+    stall_names: HashMap<(SeatNo, HostNo), StallNo>,
+    /// Pools of which something can be popped from that moment on.
+    due: BTreeSet<(Moment, PoolNo)>,
+    /// Stalls by the moment since which their most overdue ask is late.
+    late: BTreeSet<(Moment, StallNo)>,
     in_flight: usize,
     next: u64,
     turn: u64,
+    /// The last moment that was told.
+    now: Moment,
+}
+
+/// What one party may hold of so many places where there are others: a quarter is out of its reach, so that one whose
+/// answers never come cannot hold up the others.
+fn out_of_several(places: usize) -> usize {
+    (places - (places / 4).max(1).min(places)).max(1)
 }
 
 impl Queues {
-    pub(super) fn new(concurrency: usize, budget: Budget) -> Self {
+    pub(super) fn new(concurrency: usize, budget: Budget, allowance: Allowance) -> Self {
         Self {
             budget,
+            allowance,
             concurrency: concurrency.max(1),
             lanes: HashMap::new(),
+            stalls: HashMap::new(),
             hosts: HashMap::new(),
-            by_name: HashMap::new(),
+            seats: HashMap::new(),
+            pools: HashMap::new(),
+            host_names: HashMap::new(),
+            pool_names: HashMap::new(),
+            seat_names: HashMap::new(),
+            stall_names: HashMap::new(),
             due: BTreeSet::new(),
+            late: BTreeSet::new(),
             in_flight: 0,
             next: 0,
             turn: 0,
+            now: Moment::default(),
         }
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn host(&mut self, name: &Arc<str>) -> HostNo {
-        if let Some(no) = self.by_name.get(name) {
-            return *no;
-        }
+    /// A new lane; `suspect` where its exchanges are likely to be refused.
+    pub(super) fn add_lane(&mut self, address: Address<'_>, fraction: f64, suspect: bool) -> LaneNo {
+        let stall_no = self.stall(address);
         let no = self.number();
-        self.by_name.insert(name.clone(), no);
-        let (lanes, dues, hold) = (BTreeSet::new(), BTreeSet::new(), Moment::default());
-        let host = Host { name: name.clone(), lanes, dues, members: 0, hold, in_flight: 0, turn: 0, listed: None };
-        self.hosts.insert(no, host);
-        no
-    }
-
-    /// A new lane of a host.
-    pub(super) fn add_lane(&mut self, host: &Arc<str>, fraction: f64) -> LaneNo {
-        let host = self.host(host);
-        let no = self.number();
-        let lane = Lane {
-            host,
-            fraction,
-            in_flight: false,
-            free: BTreeSet::new(),
-            budgeted: BTreeSet::new(),
-            round_began: Moment::default(),
-            round_ends: Moment::default(),
-            asked_in_round: 0,
-            rounds: 0,
-            head: None,
-        };
-        self.lanes.insert(no, lane);
-        if let Some(host) = self.hosts.get_mut(&host) {
-            host.members += 1;
+        self.lanes.insert(no, Lane::new(stall_no, fraction, suspect));
+        if let Some(stall) = self.stalls.get_mut(&stall_no) {
+            stall.members += 1;
         }
         no
     }
 
     /// Forget a lane that has no ask left.
     pub(super) fn remove_lane(&mut self, no: LaneNo) {
+        self.unlist_lane(no);
         let Some(lane) = self.lanes.remove(&no) else { return };
-        let Some(host) = self.hosts.get_mut(&lane.host) else { return };
-        host.members -= 1;
-        if let Some((key, turn, due)) = lane.head {
-            host.lanes.remove(&(key, turn, no));
-            host.dues.remove(&(due, no));
+        if let Some(stall) = self.stalls.get_mut(&lane.stall) {
+            stall.members -= 1;
         }
-        self.list_host(lane.host);
+        self.list_stall(lane.stall);
     }
 
-    /// Queue an ask.
-    pub(super) fn put(&mut self, lane: LaneNo, ask: AskNo, slot: Slot) {
+    /// Bring a lane where it belongs now. What is in flight counts where it began.
+    pub(super) fn move_lane(&mut self, no: LaneNo, address: Address<'_>) {
+        let Some(from) = self.lanes.get(&no).map(|lane| lane.stall) else { return };
+        let to = self.stall(address);
+        if from == to {
+            return;
+        }
+        self.unlist_lane(no);
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            lane.stall = to;
+        }
+        for (stall, left) in [(from, true), (to, false)] {
+            if let Some(stall) = self.stalls.get_mut(&stall) {
+                stall.members = if left { stall.members - 1 } else { stall.members + 1 };
+            }
+        }
+        self.list_stall(from);
+        self.list_lane(no);
+    }
+
+    /// Whether the exchanges of a lane are likely to be refused.
+    pub(super) fn suspect(&mut self, no: LaneNo, suspect: bool) {
+        if self.lanes.get(&no).is_some_and(|lane| lane.suspect != suspect) {
+            self.unlist_lane(no);
+            if let Some(lane) = self.lanes.get_mut(&no) {
+                lane.suspect = suspect;
+            }
+            self.list_lane(no);
+        }
+    }
+
+    /// Ask nothing of a lane before `until`. A later moment of an earlier call stays.
+    pub(super) fn hold_lane(&mut self, no: LaneNo, until: Moment) {
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            lane.hold = lane.hold.max(until);
+            self.list_lane(no);
+        }
+    }
+
+    /// Queue an ask, for a namespace.
+    pub(super) fn put(&mut self, lane: LaneNo, ask: AskNo, slot: Slot, tenant: &Arc<str>) {
         if let Some(found) = self.lanes.get_mut(&lane) {
-            let set = if slot.budgeted { &mut found.budgeted } else { &mut found.free };
-            set.insert((slot.key, slot.turn, ask, slot.due));
+            found.put(ask, slot, tenant);
             self.list_lane(lane);
         }
     }
 
-    /// Take an ask out of the queue, where it stood under `slot`.
-    pub(super) fn take(&mut self, lane: LaneNo, ask: AskNo, slot: Slot) {
+    /// Take an ask out of the queue, where it stood under `slot` for a namespace.
+    pub(super) fn take(&mut self, lane: LaneNo, ask: AskNo, slot: Slot, tenant: &Arc<str>) {
         if let Some(found) = self.lanes.get_mut(&lane) {
-            let set = if slot.budgeted { &mut found.budgeted } else { &mut found.free };
-            set.remove(&(slot.key, slot.turn, ask, slot.due));
+            found.take(ask, slot, tenant);
             self.list_lane(lane);
         }
     }
 
-    /// Pop what is due. The host with the fewest asks in flight goes first, then the one whose turn is longest ago.
+    /// Pop what is due.
     pub(super) fn pop(&mut self, now: Moment, limit: usize) -> Vec<AskNo> {
-        let due = self.due.range(..=(now, HostNo::MAX));
-        let mut ready: BTreeSet<(usize, u64, HostNo)> =
-            due.filter_map(|(_, no)| self.hosts.get(no).map(|host| (host.in_flight, host.turn, *no))).collect();
+        // Time never goes back, whatever is told.
+        self.now = self.now.max(now);
+        let now = self.now;
+        let due = self.due.range(..=(now, PoolNo::MAX));
+        let mut ready: BTreeSet<(usize, u64, PoolNo)> =
+            due.filter_map(|(_, no)| self.pools.get(no).map(|pool| (pool.in_flight, pool.turn, *no))).collect();
         let mut popped = Vec::new();
         while popped.len() < limit {
             let Some((_, _, no)) = ready.pop_first() else { break };
-            popped.extend(self.pop_host(no, now));
-            if let Some(host) = self.hosts.get(&no).filter(|host| host.listed.is_some_and(|due| due <= now)) {
-                ready.insert((host.in_flight, host.turn, no));
+            popped.extend(self.pop_pool(no, now));
+            if let Some(pool) = self.pools.get(&no).filter(|pool| pool.listed.is_some_and(|due| due <= now)) {
+                ready.insert((pool.in_flight, pool.turn, no));
             }
         }
         popped
     }
 
-    fn pop_host(&mut self, no: HostNo, now: Moment) -> Option<AskNo> {
-        self.turn += 1;
-        let (turn, cap) = (self.turn, self.cap());
-        let first =
-            self.hosts.get(&no).filter(|host| host.in_flight < cap).and_then(|host| host.lanes.first().copied());
-        let ask = first.and_then(|(_, _, lane_no)| {
-            let lane = self.lanes.get_mut(&lane_no)?;
-            let ask = lane.take_head(now, self.budget)?;
-            lane.in_flight = true;
-            self.in_flight += 1;
-            let host = self.hosts.get_mut(&no)?;
-            host.in_flight += 1;
-            host.turn = turn;
-            self.list_lane(lane_no);
-            Some(ask)
-        });
-        // The cap can have shrunk since the host was listed.
-        self.list_host(no);
-        ask
+    fn pop_pool(&mut self, no: PoolNo, now: Moment) -> Option<AskNo> {
+        while let Some(seat_no) = self.next_seat(no, now) {
+            let stall_no = self.seats.get(&seat_no).and_then(|seat| seat.due.first()).map(|(_, stall)| *stall);
+            let Some((stall_no, host_no)) =
+                stall_no.and_then(|stall_no| Some((stall_no, self.stalls.get(&stall_no)?.host)))
+            else {
+                break;
+            };
+            if self.host_is_full(host_no) {
+                self.park(stall_no, host_no);
+                continue;
+            }
+            if let Some(ask) = self.pop_stall(stall_no, now) {
+                return Some(ask);
+            }
+            // The stall promised an ask that it does not have: listing it anew takes the promise back.
+            self.list_stall(stall_no);
+            break;
+        }
+        self.list_pool(no);
+        None
     }
 
-    /// The exchange of a lane has ended.
-    pub(super) fn finish(&mut self, no: LaneNo) {
-        let Some(lane) = self.lanes.get_mut(&no).filter(|lane| lane.in_flight) else { return };
-        lane.in_flight = false;
-        let host = lane.host;
+    /// The seat whose turn is longest ago; every other time the one of those with something urgent, so that a change shows
+    /// soon, and those without are still served.
+    fn next_seat(&mut self, no: PoolNo, now: Moment) -> Option<SeatNo> {
+        let cap = self.pool_cap();
+        let pool = self.pools.get_mut(&no).filter(|pool| pool.in_flight < cap)?;
+        while let Some((_, seat_no)) = pool.later.first().filter(|(due, _)| *due <= now).copied() {
+            pool.later.pop_first();
+            let seat = self.seats.get(&seat_no)?;
+            pool.ready.insert((seat.turn, seat_no));
+            if seat.listed.is_some_and(|(_, urgent)| urgent) {
+                pool.urgent.insert((seat.turn, seat_no));
+            }
+        }
+        let urgent = if pool.pops.is_multiple_of(2) { pool.urgent.first() } else { None };
+        urgent.or(pool.ready.first()).map(|(_, seat)| *seat)
+    }
+
+    fn pop_stall(&mut self, no: StallNo, now: Moment) -> Option<AskNo> {
+        let stall = self.stalls.get_mut(&no)?;
+        let opens = stall.bucket.opens(self.allowance);
+        let suspect = stall.suspects.lanes.first().filter(|_| opens <= now);
+        let (_, _, lane_no) = *stall.trusted.lanes.first().into_iter().chain(suspect).min()?;
+        let lane = self.lanes.get_mut(&lane_no)?;
+        let ask = lane.take_head(now, self.budget)?;
+        lane.in_flight = Some((no, lane.suspect));
+        if lane.suspect {
+            stall.bucket.spend(now, self.allowance);
+        }
+        stall.in_flight += 1;
+        let (host_no, seat_no) = (stall.host, stall.seat);
+        self.in_flight += 1;
+        self.turn += 1;
+        if let Some(host) = self.hosts.get_mut(&host_no) {
+            host.in_flight += 1;
+        }
+        if let Some(seat) = self.seats.get_mut(&seat_no) {
+            seat.in_flight += 1;
+            let before = std::mem::replace(&mut seat.turn, self.turn);
+            if let Some(pool) = self.pools.get_mut(&seat.pool) {
+                pool.in_flight += 1;
+                pool.pops += 1;
+                pool.turn = self.turn;
+                for set in [&mut pool.ready, &mut pool.urgent] {
+                    if set.remove(&(before, seat_no)) {
+                        set.insert((self.turn, seat_no));
+                    }
+                }
+            }
+        }
+        self.list_lane(lane_no);
+        self.list_stall(no);
+        self.list_seat(seat_no);
+        Some(ask)
+    }
+
+    /// The exchange of a lane has ended, and was `refused` or not.
+    pub(super) fn finish(&mut self, no: LaneNo, refused: bool) {
+        let Some((stall_no, spent)) = self.lanes.get_mut(&no).and_then(|lane| lane.in_flight.take()) else { return };
         self.in_flight -= 1;
-        if let Some(host) = self.hosts.get_mut(&host) {
-            host.in_flight -= 1;
+        if let Some(stall) = self.stalls.get_mut(&stall_no) {
+            stall.in_flight -= 1;
+            if spent && !refused {
+                stall.bucket.give_back(self.allowance);
+            }
+            let (host_no, seat_no) = (stall.host, stall.seat);
+            if let Some(host) = self.hosts.get_mut(&host_no) {
+                host.in_flight -= 1;
+            }
+            self.unpark(host_no);
+            if let Some(seat) = self.seats.get_mut(&seat_no) {
+                seat.in_flight -= 1;
+                if let Some(pool) = self.pools.get_mut(&seat.pool) {
+                    pool.in_flight -= 1;
+                }
+            }
+            self.list_stall(stall_no);
+            self.list_seat(seat_no);
         }
         self.list_lane(no);
-        self.list_host(host);
+    }
+
+    fn host_is_full(&self, no: HostNo) -> bool {
+        let Some(host) = self.hosts.get(&no) else { return false };
+        let Some(pool) = self.pools.get(&host.pool) else { return false };
+        pool.hosts > 1 && host.in_flight >= out_of_several(self.pool_cap())
+    }
+
+    fn park(&mut self, stall_no: StallNo, host: HostNo) {
+        if let Some(stall) = self.stalls.get_mut(&stall_no) {
+            stall.parked = true;
+        }
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.parked.push_back(stall_no);
+        }
+        self.list_stall(stall_no);
+    }
+
+    /// Let as many stalls try again as the host has free places.
+    fn unpark(&mut self, no: HostNo) {
+        let cap = out_of_several(self.pool_cap());
+        let Some(host) = self.hosts.get_mut(&no) else { return };
+        // One of them may have nothing to ask by now: when nothing is in flight any more, nobody else would wake the rest.
+        let free = if host.in_flight == 0 { usize::MAX } else { cap.saturating_sub(host.in_flight) };
+        let tried: Vec<StallNo> = host.parked.drain(..free.min(host.parked.len())).collect();
+        for stall_no in tried {
+            if let Some(stall) = self.stalls.get_mut(&stall_no) {
+                stall.parked = false;
+            }
+            self.list_stall(stall_no);
+        }
     }
 
     /// Ask nothing of a host before `until`. A later moment of an earlier call stays.
     pub(super) fn hold(&mut self, name: &Arc<str>, until: Moment) {
-        let no = self.host(name);
-        if let Some(host) = self.hosts.get_mut(&no) {
-            host.hold = host.hold.max(until);
+        let no = self.host(name, name);
+        let Some(host) = self.hosts.get_mut(&no) else { return };
+        host.hold = host.hold.max(until);
+        for stall in host.stalls.clone() {
+            self.list_stall(stall);
         }
-        self.list_host(no);
     }
 
     /// From when on an ask can be popped that stands in its lane under `slot`.
     pub(super) fn opens(&self, lane: LaneNo, slot: Slot) -> Moment {
         let Some(lane) = self.lanes.get(&lane) else { return slot.key };
-        let hold = self.hosts.get(&lane.host).map(|host| host.hold).unwrap_or_default();
+        let Some(stall) = self.stalls.get(&lane.stall) else { return slot.key };
+        let hold = self.hosts.get(&stall.host).map(|host| host.hold).unwrap_or_default();
         let round = if slot.budgeted { lane.round_opens(self.budget) } else { Moment::default() };
-        slot.key.max(hold).max(round)
-    }
-
-    /// Forget hosts of which nothing is wanted any more; one that is on hold is remembered until then.
-    pub(super) fn prune(&mut self, now: Moment) {
-        let by_name = &mut self.by_name;
-        self.hosts.retain(|_, host| {
-            let keep = host.members > 0 || host.hold > now;
-            if !keep {
-                by_name.remove(&host.name);
-            }
-            keep
-        });
+        let allowed = if lane.suspect { stall.bucket.opens(self.allowance) } else { Moment::default() };
+        slot.key.max(hold).max(lane.hold).max(round).max(allowed)
     }
 
     /// The moment from which [`Self::pop`] has something to give. Asks that wait for one in flight do not count.
@@ -303,61 +348,33 @@ impl Queues {
         self.due.first().map(|(moment, _)| *moment)
     }
 
-    /// How late the most overdue ask is. What waits for the end of a hold or of a round is not late.
-    pub(super) fn lag(&self, now: Moment) -> Duration {
-        let late = |host: &Host| host.dues.first().map(|(due, _)| now.since((*due).max(host.hold)));
-        self.hosts.values().filter_map(late).max().unwrap_or_default()
+    /// Since when the most overdue ask is late, or from when on one will be. What waits for the end of a hold or of a round,
+    /// or for the allowance of its namespace, is not late.
+    pub(super) fn late_since(&self) -> Option<Moment> {
+        self.late.first().map(|(moment, _)| *moment)
+    }
+
+    /// Namespaces whose allowance for refusals is used up, with the host and how many lanes are due and wait for it.
+    pub(super) fn waiting(&self, now: Moment) -> Vec<(Arc<str>, Arc<str>, usize)> {
+        let mut waiting = Vec::new();
+        for stall in self.stalls.values().filter(|stall| stall.bucket.opens(self.allowance) > now) {
+            let due = stall.suspects.dues.range(..=(now, LaneNo::MAX)).count();
+            let (Some(seat), Some(host)) = (self.seats.get(&stall.seat), self.hosts.get(&stall.host)) else { continue };
+            if due > 0 && host.hold <= now {
+                waiting.push((Arc::clone(&seat.tenant), Arc::clone(&host.name), due));
+            }
+        }
+        waiting.sort();
+        waiting
     }
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Asks in flight at one host. Where there are several hosts, a quarter of the slots is out of reach of any one, so
-    /// that a host whose answers never come cannot hold up the others.
-    fn cap(&self) -> usize {
-        match self.hosts.len() {
-            0 | 1 => self.concurrency,
-            _ => (self.concurrency - (self.concurrency / 4).max(1)).max(1),
-        }
-    }
-
-    /// Bring the entry of a lane in the queue of its host in step.
-    fn list_lane(&mut self, no: LaneNo) {
-        let Some(lane) = self.lanes.get_mut(&no) else { return };
-        let head = lane.next_head(self.budget);
-        if head == lane.head {
-            return;
-        }
-        let host_no = lane.host;
-        let before = std::mem::replace(&mut lane.head, head);
-        if let Some(host) = self.hosts.get_mut(&host_no) {
-            if let Some((key, turn, due)) = before {
-                host.lanes.remove(&(key, turn, no));
-                host.dues.remove(&(due, no));
-            }
-            if let Some((key, turn, due)) = head {
-                host.lanes.insert((key, turn, no));
-                host.dues.insert((due, no));
-            }
-        }
-        self.list_host(host_no);
-    }
-
-    /// Bring the entry of a host in the list of hosts in step.
-    fn list_host(&mut self, no: HostNo) {
-        let cap = self.cap();
-        let Some(host) = self.hosts.get_mut(&no) else { return };
-        let first = host.lanes.first().filter(|_| host.in_flight < cap);
-        let listed = first.map(|(key, ..)| (*key).max(host.hold));
-        if listed != host.listed {
-            if let Some(before) = std::mem::replace(&mut host.listed, listed) {
-                self.due.remove(&(before, no));
-            }
-            if let Some(listed) = listed {
-                self.due.insert((listed, no));
-            }
-        }
+    /// Asks in flight at one pool.
+    fn pool_cap(&self) -> usize {
+        if self.pools.len() > 1 { out_of_several(self.concurrency) } else { self.concurrency }
     }
 }
 
@@ -365,15 +382,20 @@ impl Queues {
 impl Queues {
     /// Lanes, hosts and queued asks.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        let queued = self.lanes.values().map(|lane| lane.free.len() + lane.budgeted.len()).sum();
-        assert_eq!(self.by_name.len(), self.hosts.len());
+        let queued = self.lanes.values().map(Lane::len).sum();
+        assert_eq!(self.host_names.len(), self.hosts.len());
+        assert_eq!(self.pool_names.len(), self.pools.len());
+        assert_eq!(self.seat_names.len(), self.seats.len());
+        assert_eq!(self.stall_names.len(), self.stalls.len());
+        if self.hosts.is_empty() {
+            assert!(self.pools.is_empty() && self.seats.is_empty() && self.stalls.is_empty());
+            assert!(self.due.is_empty() && self.late.is_empty());
+        }
         (self.lanes.len(), self.hosts.len(), queued)
     }
 
     /// Whether an ask stands in its lane under a slot.
-    pub(super) fn holds_slot(&self, lane: LaneNo, ask: AskNo, slot: Slot) -> bool {
-        let lane = &self.lanes[&lane];
-        let set = if slot.budgeted { &lane.budgeted } else { &lane.free };
-        set.contains(&(slot.key, slot.turn, ask, slot.due))
+    pub(super) fn holds_slot(&self, lane: LaneNo, ask: AskNo, slot: Slot, tenant: &Arc<str>) -> bool {
+        self.lanes[&lane].holds_slot(ask, slot, tenant)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Schedule;
 use super::entry::State;
-use super::queue::{AskNo, LaneNo, Slot};
+use super::lane::Slot;
+use super::queue::{AskNo, LaneNo};
 use crate::plan::{Cadence, LoginId, Moment};
 
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl Schedule {
             (Cadence::Routine, _) => Standing::Open,
             (Cadence::Confirm, _) => Standing::Doubted,
             (Cadence::Dead, _) => Standing::Dead,
-            (Cadence::BackOff | Cadence::NotBefore(_), Standing::Doubted | Standing::Dead) => before,
+            (Cadence::BackOff | Cadence::NotBefore(_), Standing::Doubted | Standing::Dead)
+            | (Cadence::OwnerNotBefore(_), _) => before,
             (Cadence::BackOff | Cadence::NotBefore(_), _) => Standing::Trying,
         };
         self.stand(login, standing, now);
@@ -61,6 +63,12 @@ impl Schedule {
     fn stand(&mut self, login: LoginId, standing: Standing, now: Moment) {
         let Some(shared) = self.logins.get_mut(&login) else { return };
         let before = std::mem::replace(&mut shared.standing, standing);
+        match standing {
+            Standing::Open => self.queues.suspect(shared.lane, false),
+            // Whatever is asked of it from here on is one more refused login.
+            Standing::Dead => self.queues.suspect(shared.lane, true),
+            Standing::Unasked | Standing::Trying | Standing::Doubted => {}
+        }
         let (accesses, issuers) = (shared.accesses.clone(), shared.issuers.clone());
         let trial = if standing == Standing::Trying { self.soonest(&accesses) } else { None };
         for no in accesses {
@@ -92,7 +100,7 @@ impl Schedule {
             }
             State::Queued(slot) if !open => {
                 entry.state = State::Parked(slot.due);
-                self.queues.take(entry.lane, no, slot);
+                self.queues.take(entry.lane, no, slot, &entry.tenant);
             }
             _ => {}
         }
@@ -106,7 +114,7 @@ impl Schedule {
         let due = if self.all_dead(&entry.logins) {
             slot.due.max(last.after(entry.dead_wait(self.timing)))
         } else {
-            slot.due.min(last.after(self.timing.issuer_interval).max(now))
+            slot.due.min(last.after(self.timing.issuer_interval.max(entry.stretch)).max(now))
         };
         self.queue(no, Slot::at(due, false));
     }

@@ -4,40 +4,47 @@ use crate::plan::{Issuer, IssuerKind, TokenId, TokenKey};
 const GHCR: &str = "ghcr.io";
 const API: &str = "api.github.com";
 
-fn minutes(count: u64) -> Duration {
+pub(super) fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-fn at(seconds: u64) -> Moment {
+pub(super) fn at(seconds: u64) -> Moment {
     Moment(Duration::from_secs(seconds))
 }
 
 /// A schedule with the default intervals: 10 min, issuer 1 h, spacing 1 min, rejected 6 h, 20 access checks, 16 at once.
-fn schedule() -> Schedule {
+pub(super) fn schedule() -> Schedule {
     Schedule::new(&ProbeConfig::default(), &IssuerConfig::default())
 }
 
+/// A question for the namespace `a`.
+fn wanted(ask: Ask, host: &str) -> Wanted {
+    let host: Arc<str> = Arc::from(host);
+    Wanted { ask, pool: host.clone(), host, tenant: Arc::from("a"), logins: Vec::new() }
+}
+
+/// The same question for another namespace.
+pub(super) fn of(tenant: &str, want: Wanted) -> Wanted {
+    Wanted { tenant: Arc::from(tenant), ..want }
+}
+
 pub(super) fn login(login: u64, host: &str) -> Wanted {
-    Wanted { ask: Ask::Login(LoginId(login)), host: Arc::from(host), logins: Vec::new() }
+    wanted(Ask::Login(LoginId(login)), host)
 }
 
 pub(super) fn access(login: Option<u64>, host: &str, repository: &str) -> Wanted {
-    let host: Arc<str> = Arc::from(host);
     let (login, repository, reference) = (login.map(LoginId), Arc::from(repository), Arc::from("latest"));
-    Wanted { ask: Ask::Access { host: host.clone(), login, repository, reference }, host, logins: Vec::new() }
+    wanted(Ask::Access { host: Arc::from(host), login, repository, reference }, host)
 }
 
 pub(super) fn issuer(token: u64, logins: &[u64]) -> Wanted {
     let issuer = Issuer { kind: IssuerKind::GithubCloud, api: url::Url::parse("https://api.github.com").ok() };
-    Wanted {
-        ask: Ask::Issuer(TokenKey { issuer, token: TokenId(token) }),
-        host: Arc::from(API),
-        logins: logins.iter().copied().map(LoginId).collect(),
-    }
+    let logins = logins.iter().copied().map(LoginId).collect();
+    Wanted { logins, ..wanted(Ask::Issuer(TokenKey { issuer, token: TokenId(token) }), API) }
 }
 
 fn canary(host: &str) -> Wanted {
-    Wanted { ask: Ask::Canary(Arc::from(host)), host: Arc::from(host), logins: Vec::new() }
+    wanted(Ask::Canary(Arc::from(host)), host)
 }
 
 /// Pop the one ask that is due at a moment, and end it.

@@ -53,7 +53,9 @@ pub(super) async fn ask(
         }
         facts.rate_limit = Some(limit);
     }
-    if proven && !want_owner {
+    // What is left belongs to the owner's other tools; a name can wait.
+    let nothing_left = facts.rate_limit.is_some_and(|limit| limit.remaining == 0);
+    if proven && (!want_owner || nothing_left) {
         return Ok(IssuerAnswer::Alive(facts));
     }
     let decided = exchange.last.clone();
@@ -164,7 +166,11 @@ fn refusal(exchange: &mut Exchange<'_>, seen: &Seen) -> Result<Refusal, Unproven
                     .min(Duration::from_secs(86_400))
             });
         }
-        return Err(Unproven::Throttled);
+        // The primary limit is each user's own, whatever token is used; that of somebody unknown goes by address (GitHub
+        // docs, "Rate limits for the REST API").
+        let limit = seen.header("x-ratelimit-limit").and_then(|text| text.trim().parse::<u64>().ok());
+        let of_an_owner = limit.is_none_or(|limit| limit > ANONYMOUS_LIMIT);
+        return Err(if of_an_owner { Unproven::OwnerThrottled } else { Unproven::Throttled });
     }
     let secondary = ["secondary-rate-limits", "abuse-rate-limits"].iter().any(|mark| page.ends_with(mark))
         || text.contains("secondary rate limit")

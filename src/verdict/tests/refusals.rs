@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::plan::Cadence;
-use crate::probe::Guarded;
+use crate::probe::{Guarded, RateLimit};
 use LoginAnswer::{Accepted, NotChecked, Refused};
 
 #[test]
@@ -27,6 +27,7 @@ fn answers_that_prove_nothing_leave_the_verdict_and_its_age() {
     let answers = [
         TIMEOUT,
         Unproven::Throttled,
+        Unproven::OwnerThrottled,
         Unproven::LockedOut,
         Unproven::Odd("http_5xx"),
         Unproven::Guarded(Guarded::PrivateAddress),
@@ -42,7 +43,7 @@ fn answers_that_prove_nothing_leave_the_verdict_and_its_age() {
         assert_eq!(case.status(1), Status::Valid, "{why:?}");
     }
     assert_eq!(case.view(1).last_verdict_at, Some(wall(1_000)));
-    assert_eq!(case.view(1).last_probe_at, Some(wall(2_240)));
+    assert_eq!(case.view(1).last_probe_at, Some(wall(2_300)));
 }
 
 #[test]
@@ -54,7 +55,11 @@ fn cadence_after_answers_that_prove_nothing() {
     let advice = case.ledger.record_login(LoginId(1), GHCR, None, &later, moment(9));
     assert_eq!(advice.cadence, Cadence::NotBefore(Duration::from_secs(7)));
     let locked = case.issuer(10, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
-    assert_eq!(locked.cadence, Cadence::NotBefore(Duration::from_secs(3600)));
+    assert_eq!(locked.cadence, Cadence::OwnerNotBefore(Duration::from_secs(3600)));
+    let mut limit = evidence(20, IssuerAnswer::Unproven(Unproven::OwnerThrottled), Some(403));
+    limit.retry_after = Some(Duration::from_secs(900));
+    let advice = case.ledger.record_issuer(&token(1), &limit, moment(20));
+    assert_eq!(advice.cadence, Cadence::OwnerNotBefore(Duration::from_secs(900)));
 }
 
 #[test]
@@ -337,6 +342,72 @@ fn a_locked_out_owner_explains_the_refusals() {
     case.ghcr(4150, 3, Accepted);
     case.refuse_ghcr(2, &[4200]);
     assert_eq!(case.status(2), Status::Rejected);
+}
+
+#[test]
+fn a_lock_out_pauses_all_tokens_of_its_owner_and_no_others() {
+    let mut case = Case::new();
+    let owned = |owner: &str| TokenFacts { owner: Some(owner.to_owned()), ..TokenFacts::default() };
+    for (login, owner) in [(1, "alice"), (2, "alice"), (3, "bob"), (5, "alice")] {
+        case.ghcr(0, login, Accepted);
+        case.issuer(0, login, IssuerAnswer::Alive(owned(owner)));
+    }
+    // A token that nobody was told the owner of.
+    case.ghcr(0, 4, Accepted);
+    // One that is proven dead rests for longer by itself.
+    case.refuse_ghcr(5, &[60, 120]);
+    case.issuer(130, 5, IssuerAnswer::Disowned);
+    case.issuer(140, 3, IssuerAnswer::Alive(owned("bob")));
+    case.issuer(200, 5, IssuerAnswer::Disowned);
+    assert_eq!(case.status(5), Status::Rejected);
+
+    let advice = case.issuer(600, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    let hour = Cadence::OwnerNotBefore(Duration::from_secs(3600));
+    let (mut issuers, mut logins) = (Vec::new(), Vec::new());
+    for (ask, cadence) in &advice.also {
+        assert_eq!(*cadence, hour);
+        match ask {
+            Ask::Issuer(token) => issuers.push(token.token.0),
+            Ask::Login(login) => logins.push(login.0),
+            other => panic!("{other:?}"),
+        }
+    }
+    issuers.sort_unstable();
+    logins.sort_unstable();
+    assert_eq!((advice.cadence, issuers, logins), (hour, vec![2, 5], vec![1, 2]));
+
+    // A rate limit of the API says nothing of logins at registries.
+    let mut limit = evidence(700, IssuerAnswer::Unproven(Unproven::OwnerThrottled), Some(403));
+    limit.retry_after = Some(Duration::from_secs(60));
+    let mut case = Case::new();
+    for login in [1, 2] {
+        case.ghcr(0, login, Accepted);
+        case.issuer(0, login, IssuerAnswer::Alive(owned("alice")));
+    }
+    let advice = case.ledger.record_issuer(&token(1), &limit, moment(700));
+    assert_eq!(advice.also, [(Ask::Issuer(token(2)), Cadence::OwnerNotBefore(Duration::from_secs(60)))]);
+}
+
+#[test]
+fn little_quota_makes_questions_about_its_owner_rare() {
+    let mut case = Case::new();
+    let told = |owner: &str, remaining: u64| {
+        let rate_limit = Some(RateLimit { limit: 5000, remaining, reset: wall(1_800) });
+        IssuerAnswer::Alive(TokenFacts { owner: Some(owner.to_owned()), rate_limit, ..TokenFacts::default() })
+    };
+    let interval = |case: &Case| case.ledger.issuer_intervals().remove("api.github.com").map(|wait| wait.as_secs());
+    assert_eq!(interval(&case), None);
+    case.issuer(0, 1, told("alice", 5000));
+    case.issuer(0, 2, told("bob", 5000));
+    assert_eq!(interval(&case), Some(3600), "as configured");
+    case.issuer(0, 2, told("bob", 3));
+    assert_eq!(case.ledger.issuer_stretch(&token(2)), Duration::from_secs(1_801), "until the reset");
+    assert!(case.ledger.issuer_stretch(&token(1)) < Duration::from_secs(10), "another owner");
+    // With more tokens each is asked less often.
+    case.issuer(0, 3, told("alice", 1000));
+    let two = case.ledger.issuer_stretch(&token(3));
+    case.issuer(0, 4, told("alice", 1000));
+    assert_eq!((two.as_secs(), case.ledger.issuer_stretch(&token(4)).as_secs()), (36, 54));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Simulation {
                 Cadence::Confirm => SPACING,
                 Cadence::Dead => 6 * 3_600,
                 Cadence::BackOff => back_off,
-                Cadence::NotBefore(wait) => {
+                Cadence::NotBefore(wait) | Cadence::OwnerNotBefore(wait) => {
                     due.not_before = now + wait.as_secs();
                     wait.as_secs()
                 }
