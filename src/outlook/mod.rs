@@ -4,6 +4,7 @@
 //! them would have to work out alike is worked out here.
 
 mod build;
+pub mod changes;
 mod credentials;
 pub mod explain;
 mod findings;

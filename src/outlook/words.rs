@@ -281,7 +281,7 @@ impl CredentialRow {
         if self.secret_namespace.is_empty() {
             // A Docker `config.json`: there is no Secret to write.
             return match self.status {
-                Status::Forbidden | Status::Ignored => mend(self.status, &self.place(), &denied),
+                Status::Forbidden | Status::Ignored => mend_row(self, &self.username, &denied),
                 // Docker writes an empty entry where a helper program keeps the password.
                 Status::Anonymous => format!(
                     "take credsStore and credHelpers out of the file, which keep the password elsewhere, then: docker login {}",
@@ -290,20 +290,26 @@ impl CredentialRow {
                 _ => format!("docker login {}", quoted(&self.registry)),
             };
         }
-        mend(self.status, &self.place(), &denied)
+        mend_row(self, &self.username, &denied)
     }
+}
 
-    fn place(&self) -> Place<'_> {
-        let registry = if self.registry.is_empty() { "REGISTRY" } else { &self.registry };
-        Place {
-            namespace: &self.secret_namespace,
-            secret: &self.secret_name,
-            registry,
-            username: &self.username,
-            legacy: self.status == Status::Malformed,
-            others: self.siblings > 0,
-        }
-    }
+/// What mends a row, with a user name and as many of the denied repositories as the caller has room for.
+pub(super) fn mend_row(row: &CredentialRow, username: &str, denied: &[&str]) -> String {
+    mend_row_as(row.status, row, username, denied)
+}
+
+/// The same, as if the row had another status.
+pub(super) fn mend_row_as(status: Status, row: &CredentialRow, username: &str, denied: &[&str]) -> String {
+    let at = Place {
+        namespace: &row.secret_namespace,
+        secret: &row.secret_name,
+        registry: if row.registry.is_empty() { "REGISTRY" } else { &row.registry },
+        username,
+        legacy: row.status == Status::Malformed,
+        others: row.siblings > 0,
+    };
+    mend(status, &at, denied)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Small worlds, built through the real rooms to the left: Secrets are decoded, pods are rolled up, evidence is proven.
 
 mod arc;
+mod changes;
 mod copies;
 mod credentials;
 mod explain;
