@@ -19,7 +19,7 @@ pub enum Origin {
     Cluster,
 }
 
-/// A kind of object that is watched. Its name is the value of the label `resource`.
+/// A kind of object that is watched, or written. Its name is the value of the label `resource`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// Pull Secrets of both types.
@@ -58,10 +58,12 @@ pub enum Resource {
     RunnerSets,
     /// Those `ConfigMaps` that runners name for the templates of their container hooks, and no others.
     ConfigMaps,
+    /// Events: written on Secrets and never read, so not one of [`Resource::ALL`].
+    Events,
 }
 
 impl Resource {
-    /// All of them, in a stable order.
+    /// All that are watched, in a stable order.
     pub const ALL: [Self; 18] = [
         Self::Secrets,
         Self::Pods,
@@ -104,6 +106,7 @@ impl Resource {
             Self::RunnerReplicaSets => "runnerreplicasets",
             Self::RunnerSets => "runnersets",
             Self::ConfigMaps => "configmaps",
+            Self::Events => "events",
         }
     }
 
@@ -124,7 +127,7 @@ impl Resource {
 pub struct MissingPermission {
     /// The resource.
     pub resource: Resource,
-    /// `list` or `watch`.
+    /// `list` or `watch`; of Events `create` or `patch`.
     pub verb: &'static str,
     /// The namespace, or empty for cluster-wide.
     pub scope: Arc<str>,

@@ -1,10 +1,11 @@
 //! What is there: the objects we read of Kubernetes, from a live cluster, from manifest files or from a Docker
 //! `config.json`, gathered in one [`Inventory`].
 //!
-//! This room touches the Kubernetes API and files. It never talks to a registry or an issuer, and never decodes a pull
+//! This room touches the Kubernetes API and files; what it writes there is Events, and nothing else. It never talks to a registry or an issuer, and never decodes a pull
 //! Secret: it hands the raw document on in a type that cannot print.
 
 mod controller;
+mod events;
 mod inventory;
 mod live;
 mod manifest;
@@ -18,6 +19,7 @@ pub use controller::{
     ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateKey, HookTemplateRef,
     HookTemplateState, HookTemplates, Hooks, NotRead, PodTemplate, RunnerStatus, TemplateHolder,
 };
+pub use events::{Announcement, EventObserver, EventOutcome, send_events};
 pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};
 pub use live::{
     ClientError, SnapshotError, WATCH_ERROR_REASONS, WatchObserver, client, snapshot_cluster, watch_cluster,

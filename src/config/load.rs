@@ -177,6 +177,13 @@ mod tests {
         assert_eq!(config.issuer.warn_before, Duration::from_secs(30 * 86_400));
     }
 
+    #[test]
+    fn events_are_on_where_nothing_is_said() {
+        for (text, on) in [("", true), ("events:", true), ("events: true", true), ("events: false", false)] {
+            assert_eq!(read(text).expect(text).events.0, on, "{text:?}");
+        }
+    }
+
     #[rstest]
     #[case("probe:\n  interval: 10m\n  intervall: 10m\n", &["intervall", "line 3"])]
     #[case("registries:\n  - issuer: github\n", &["host"])]
@@ -190,7 +197,8 @@ mod tests {
     #[case("state: {kind: file}", &["state"])]
     #[case("leaderElection: {enabled: false}", &["leaderElection", "line 1"])]
     #[case("shard: {index: 0}", &["shard", "line 1"])]
-    #[case("probe: {}\nevents: true", &["events", "line 2"])]
+    #[case("probe: {}\nevents: maybe", &["line 2"])]
+    #[case("probe: {}\nevent: true", &["event", "line 2"])]
     #[case("registries: {host: x}", &["expected a list", "line 1"])]
     #[case("- host: x", &["expected keys with values"])]
     #[case("probe: {concurrency: -1}", &["whole number", "line 1"])]

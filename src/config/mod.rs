@@ -29,9 +29,23 @@ pub struct Config {
     /// Which objects are looked at.
     #[serde(deserialize_with = "or_default")]
     pub scope: ScopeConfig,
+    /// Whether changes of verdict are told as Kubernetes Events on the Secret.
+    #[serde(deserialize_with = "or_default")]
+    pub events: OnByDefault,
     /// File with the key of token ids, 32 to 4,096 random bytes: ids are then equal over restarts and shards. Without it
     /// each process draws a key of its own.
     pub token_id_key_file: Option<PathBuf>,
+}
+
+/// A switch that is on where nobody turned it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct OnByDefault(pub bool);
+
+impl Default for OnByDefault {
+    fn default() -> Self {
+        Self(true)
+    }
 }
 
 /// One registry that may be contacted.

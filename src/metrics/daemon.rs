@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::process::ProcessCollector;
+use crate::cluster::EventOutcome;
 use crate::probe::{Outcome, ProbeKind};
 
 /// From a registry in the same rack to one that nearly times out (10 s by default), and what retries add.
@@ -49,6 +50,7 @@ pub struct DaemonMetrics {
     probes: IntCounterVec,
     probe_duration: HistogramVec,
     watch_errors: IntCounterVec,
+    events: IntCounterVec,
     leader: IntGauge,
     lag: Gauge,
     schedule: ScheduleWatch,
@@ -86,6 +88,13 @@ impl DaemonMetrics {
             Opts::new("pullpatrol_watch_errors_total", "Errors of lists and watches at the Kubernetes API."),
             &["resource", "reason"],
         )?;
+        let events = IntCounterVec::new(
+            Opts::new("pullpatrol_events_total", "Kubernetes Events on pull Secrets, by how they fared."),
+            &["outcome"],
+        )?;
+        for outcome in EventOutcome::ALL {
+            events.with_label_values(&[outcome.as_str()]);
+        }
         let leader = IntGauge::new("pullpatrol_leader", "1 while this daemon probes, 0 while it stands by.")?;
         leader.set(1);
         let lag = Gauge::new("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.")?;
@@ -98,12 +107,13 @@ impl DaemonMetrics {
         registry.register(Box::new(probes.clone()))?;
         registry.register(Box::new(probe_duration.clone()))?;
         registry.register(Box::new(watch_errors.clone()))?;
+        registry.register(Box::new(events.clone()))?;
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(lag.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
         let (schedule, registries) = (ScheduleWatch::default(), Mutex::default());
-        Ok(Self { registry, probes, probe_duration, watch_errors, leader, lag, schedule, registries })
+        Ok(Self { registry, probes, probe_duration, watch_errors, events, leader, lag, schedule, registries })
     }
 
     /// Make the counters of a registry exist at zero, for all kinds and outcomes, so that a rate sees the first
@@ -157,6 +167,11 @@ impl DaemonMetrics {
     /// A list or a watch failed.
     pub fn watch_failed(&self, resource: &str, reason: &str) {
         self.watch_errors.with_label_values(&[resource, reason]).inc();
+    }
+
+    /// So many Events fared so.
+    pub fn events_ended(&self, outcome: EventOutcome, count: usize) {
+        self.events.with_label_values(&[outcome.as_str()]).inc_by(count as u64);
     }
 
     /// Whether this daemon probes (or stands by).
@@ -227,10 +242,13 @@ mod tests {
         let metrics = metrics();
         metrics.watch_failed("pods", "gone");
         metrics.set_leader(false);
+        metrics.events_ended(EventOutcome::Limited, 3);
         let text = metrics.encode().unwrap();
         assert!(text.contains("pullpatrol_watch_errors_total{reason=\"gone\",resource=\"pods\"} 1\n"));
         assert!(text.contains("pullpatrol_leader 0\n"));
         assert!(text.contains("pullpatrol_schedule_lag_seconds 0\n"));
+        assert!(text.contains("pullpatrol_events_total{outcome=\"limited\"} 3\n"));
+        assert!(text.contains("pullpatrol_events_total{outcome=\"sent\"} 0\n"));
         assert!(text.contains("pullpatrol_build_info{revision=\"abc\",rustc=\"1.95.0\",version=\"1.2.3\"} 1\n"));
     }
 }

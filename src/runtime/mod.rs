@@ -2,6 +2,7 @@
 //! domain logic.
 
 mod check;
+mod events;
 mod explain;
 mod key;
 mod logging;

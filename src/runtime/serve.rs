@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::key;
 use super::setup::{self, Setup, SetupError};
+use super::{events, key};
 use crate::cli::args::{Common, ServeArgs};
 use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
 use crate::config::Config;
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
+use crate::outlook::changes::Changes;
 use crate::patrol::{Parts, Patrol, Question};
 use crate::plan::Registries;
 use crate::probe::{self, Prober};
@@ -124,7 +126,7 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
 
     let mut tasks = JoinSet::new();
     let (questions, asked) = mpsc::channel(QUESTIONS);
-    let router = web::router(Faces::new(snapshot, Arc::clone(&metrics)).explained_by(explainer(questions)));
+    let router = web::router(Faces::new(snapshot.clone(), Arc::clone(&metrics)).explained_by(explainer(questions)));
     let stopping = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
         let ended = web::serve(listeners, router, Limits::default(), stopping).await;
@@ -141,6 +143,17 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
         Source::Cluster { kubeconfig, context } => {
             let client =
                 cluster::client(kubeconfig.as_deref(), context.as_deref()).await.map_err(SetupError::Cluster)?;
+            if config.events.0 {
+                let parts = events::Parts {
+                    client: client.clone(),
+                    scope: scope.clone(),
+                    inventory: shared.clone(),
+                    metrics: Arc::clone(&metrics),
+                    snapshots: snapshot,
+                    changes: Changes::new(registries.clone(), Utc::now()),
+                };
+                events::spawn(parts, &mut tasks, &shutdown);
+            }
             let observer = Observer(Arc::clone(&metrics));
             tasks.spawn(async move {
                 let ended = cluster::watch_cluster(client, scope, shared, observer, stop).await;

@@ -35,7 +35,7 @@ fn disguises(secret: &str) -> Vec<String> {
 }
 
 /// The passwords in the manifests of the demo: what stands in their documents, decoded.
-fn secrets(manifests: &str) -> Vec<String> {
+pub(crate) fn secrets(manifests: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in manifests.lines() {
         let Some(data) = line.trim().strip_prefix(".dockerconfigjson: ") else { continue };
@@ -58,7 +58,8 @@ fn secrets(manifests: &str) -> Vec<String> {
     found
 }
 
-fn search(what: &str, text: &str, secrets: &[String]) {
+/// Fails when the text holds one of the secrets in any form.
+pub(crate) fn search(what: &str, text: &str, secrets: &[String]) {
     for secret in secrets {
         for form in disguises(secret) {
             // The place, not the text: a failing test must not print a secret either.

@@ -31,6 +31,7 @@ mod probe_secrets;
 mod probe_support;
 mod real;
 mod real_arc;
+mod real_events;
 mod real_line;
 mod real_waits;
 mod rules;

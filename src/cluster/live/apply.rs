@@ -141,10 +141,13 @@ impl<'a> Ledger<'a> {
 
     fn tell_access(&self, inventory: &mut Inventory) -> bool {
         let slices = || self.slices.iter().zip(&self.state);
+        // What is denied of Events is told by whoever writes them.
+        let of_events = inventory.missing_permissions.iter().filter(|missing| missing.resource == Resource::Events);
         let missing: BTreeSet<_> = slices()
             .flat_map(|(slice, state)| {
                 state.denied.iter().map(|verb| MissingPermission::new(slice.resource(), verb, slice.scope()))
             })
+            .chain(of_events.cloned())
             .collect();
         let missing = templates::with_named(missing, &inventory.missing_permissions);
         let synced: BTreeSet<_> = Resource::ALL

@@ -18,7 +18,7 @@ use std::{
 pub(crate) use self::{
     alertmanager::Alertmanager,
     cluster::RealCluster,
-    process::run,
+    process::{Output, run},
     prometheus::Prometheus,
     registry::{Auth, Image, Registry},
     token_server::User,
