@@ -271,6 +271,7 @@ pub struct DaemonFacts {
     /// Namespaces whose logins wait because too many of them were refused, sorted.
     pub waiting: Vec<Waiting>,
     /// Per host: our clock minus theirs, in seconds.
+    /// Per host of a registry or an issuer: our clock minus theirs, in seconds, as last seen.
     pub clock_skews: Vec<(Arc<str>, f64)>,
     /// Per issuer (host of its API): the lowest rate limit seen among tokens.
     pub rate_limits: Vec<(Arc<str>, RateLimit)>,

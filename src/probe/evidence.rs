@@ -76,7 +76,7 @@ pub struct Evidence<A> {
     pub code: Option<String>,
     /// One line for a person: cut to 200 characters, control characters and known secrets replaced.
     pub detail: String,
-    /// The `Date` header of the response that decided, and our own wall time at its arrival is `at`.
+    /// The `Date` header of the response that decided, unless a cache kept it; our own wall time at its arrival is `at`.
     pub server_date: Option<DateTime<Utc>>,
     /// How long the other side asked us to wait.
     pub retry_after: Option<Duration>,

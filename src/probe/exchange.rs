@@ -129,7 +129,7 @@ impl<'a> Exchange<'a> {
             http_status: Some(status),
             code: (!error.code.is_empty()).then(|| self.redactor.show(&error.code, CODE)),
             detail: self.line(status, &body),
-            server_date: wait::server_date(&reply.headers),
+            server_date: wait::clock_date(&reply.headers),
             retry_after,
         };
         Seen { reply, body, error }

@@ -266,8 +266,7 @@ impl HostRecord {
     pub(super) fn note<A: Answer>(&mut self, evidence: &Evidence<A>, now: Moment) {
         self.up = evidence.heard().or(self.up);
         if let Some(theirs) = evidence.server_date {
-            let skew = evidence.at.signed_duration_since(theirs);
-            self.skew_seconds = Some(skew.as_seconds_f64());
+            self.skew_seconds = Some(skew_seconds(evidence.at, theirs, evidence.took));
             if evidence.answer.unproven().is_none() {
                 self.told = Some((now, theirs));
             }
@@ -278,5 +277,37 @@ impl HostRecord {
     pub(super) fn date(&self, now: Moment) -> Option<DateTime<Utc>> {
         let (at, date) = self.told?;
         date.checked_add_signed(TimeDelta::from_std(now.0.saturating_sub(at.0)).ok()?)
+    }
+}
+
+/// Our clock minus theirs. `Date` is cut to whole seconds (RFC 9110, 5.6.7), and was written at some time between the question
+/// and the answer: the difference lies in a range, of which the middle is told, and 0 where 0 is in it.
+fn skew_seconds(ours: DateTime<Utc>, theirs: DateTime<Utc>, took: Duration) -> f64 {
+    let most = ours.signed_duration_since(theirs).as_seconds_f64();
+    let least = most - took.as_secs_f64() - 1.0;
+    if least <= 0.0 && most >= 0.0 { 0.0 } else { f64::midpoint(least, most) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skew_is_told_as_far_as_whole_seconds_and_the_time_under_way_allow() {
+        let (date, ms) = (DateTime::UNIX_EPOCH, TimeDelta::milliseconds);
+        // Ours at the arrival in ms after their `Date`, time under way in ms, expected.
+        for (ours, took, expected) in [
+            (0, 20, 0.0),
+            (999, 20, 0.0),
+            (1_019, 20, 0.0),
+            (1_500, 20, 0.99),
+            (9_000, 8_500, 0.0),
+            (-1, 20, -0.511),
+            (60_000, 1_000, 59.0),
+            (-3_600_000, 200, -3_600.6),
+        ] {
+            let told = skew_seconds(date + ms(ours), date, Duration::from_millis(took));
+            assert!((told - expected).abs() < 1e-6, "{ours} ms, {took} ms: {told}");
+        }
     }
 }

@@ -36,6 +36,7 @@ mod real_line;
 mod real_waits;
 mod rules;
 mod scenarios;
+mod skew;
 mod support;
 mod token_ids;
 mod truth;

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The alerts that are promised, in the order of the rule file.
-const ALERTS: [&str; 20] = [
+const ALERTS: [&str; 21] = [
     "PullSecretTokenExpiringSoon",
     "PullSecretTokenExpiryImminent",
     "PullSecretCredentialRejected",
@@ -30,6 +30,7 @@ const ALERTS: [&str; 20] = [
     "PullPatrolProbesStale",
     "PullPatrolRegistryUnreachable",
     "PullPatrolRegistryIncident",
+    "PullPatrolClockSkew",
     "PullPatrolPermissionMissing",
     "PullPatrolWatchFailing",
 ];

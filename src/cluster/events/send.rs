@@ -143,7 +143,8 @@ fn name(announcement: &Announcement, uid: &str) -> String {
         digest.update(part.as_bytes());
         digest.update(&[0]);
     }
-    let hash: String = digest.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.finish();
+    let hash = digest.as_ref().iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     // Names of Secrets are ASCII.
     let room = NAME - hash.len() - 1;
     let secret = announcement.secret.name.get(..room.min(announcement.secret.name.len())).unwrap_or_default();

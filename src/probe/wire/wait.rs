@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
-use http::header::{DATE, RETRY_AFTER};
+use http::header::{AGE, DATE, RETRY_AFTER};
 
 /// No wait that another side names is believed past a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -12,6 +12,13 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// The `Date` header.
 pub(crate) fn server_date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// The `Date` header of an answer that tells the time: one that a cache kept for a while (`Age`, RFC 9111, 5.1) is of another
+/// time, and may be of another clock.
+pub(crate) fn clock_date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let fresh = headers.get(AGE).is_none_or(|age| age.to_str().is_ok_and(|age| age.trim() == "0"));
+    server_date(headers).filter(|_| fresh)
 }
 
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
@@ -89,6 +96,19 @@ mod tests {
             headers.insert(DATE, HeaderValue::from_str(date).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn a_date_that_a_cache_kept_tells_no_clock() {
+        let date = "Wed, 21 Oct 2015 07:27:30 GMT";
+        for (age, told) in
+            [(None, true), (Some("0"), true), (Some("1"), false), (Some("86400"), false), (Some("x"), false)]
+        {
+            let mut headers = headers("0", Some(date));
+            headers.extend(age.map(|age| (AGE, HeaderValue::from_static(age))));
+            assert_eq!(clock_date(&headers).is_some(), told, "{age:?}");
+            assert!(server_date(&headers).is_some());
+        }
     }
 
     #[test]

@@ -524,11 +524,15 @@ fn a_host_is_up_when_it_answered_and_its_clock_is_compared() {
     answered.server_date = Some(wall(70));
     case.ledger.record_login(LoginId(1), PLAIN, None, &answered, moment(100));
     let view = case.ledger.registry(PLAIN);
-    assert_eq!((view.up, view.clock_skew_seconds), (Some(true), Some(30.0)));
+    let skew = |view: &crate::verdict::RegistryView| (view.clock_skew_seconds.unwrap() * 1000.0).round();
+    assert_eq!((view.up, skew(&view)), (Some(true), 29_490.0), "to the second, and half the way");
     let silent = evidence(200, LoginAnswer::Unproven(TIMEOUT), None);
     case.ledger.record_login(LoginId(1), PLAIN, None, &silent, moment(200));
-    assert_eq!(case.ledger.registry(PLAIN).up, Some(false));
+    let view = case.ledger.registry(PLAIN);
+    assert_eq!((view.up, skew(&view)), (Some(false), 29_490.0), "what was seen last stays");
     assert_eq!(case.ledger.hosts().map(|host| &**host).collect::<Vec<_>>(), [PLAIN]);
+    case.ledger.retain_hosts(|host| host != PLAIN);
+    assert_eq!(case.ledger.registry(PLAIN).clock_skew_seconds, None, "nobody asks there any more");
 }
 
 #[test]
