@@ -105,6 +105,9 @@ pub struct ServeArgs {
         default_value = ":9797"
     )]
     pub listen_addresses: Vec<String>,
+    /// TLS, client certificates and users of the web port, in the schema of the Prometheus exporter-toolkit
+    #[arg(long = "web.config.file", env = "PULL_PATROL_WEB_CONFIG_FILE", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Take objects from this manifest file or folder, re-read on change, instead of from a cluster (repeatable)
     #[arg(long = "manifests", env = "PULL_PATROL_MANIFESTS", value_name = "PATH", value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,

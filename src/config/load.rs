@@ -61,7 +61,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 }
 
 /// The parser's message in one line, without what it says to programmers.
-fn in_our_words(message: &str) -> String {
+pub(super) fn in_our_words(message: &str) -> String {
     let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     for (theirs, ours) in [
         (", set DuplicateKeyPolicy in Options if acceptable", ""),

@@ -4,9 +4,11 @@
 
 mod duration;
 mod load;
+mod web;
 
 pub use duration::{DurationError, parse_duration};
 pub use load::{ConfigError, load, parse};
+pub use web::{BcryptHash, ClientAuth, HttpServerConfig, MaxVersion, MinVersion, TlsServerConfig, WebConfig};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use self::key::KeyError;
-pub use self::serve::{ServeSettings, Source, serve};
+pub use self::serve::{ServeSettings, Source, serve, serve_secure};
 use self::setup::SetupError;
 use crate::cli::args::{Cli, Command};
 use crate::cli::shipped;

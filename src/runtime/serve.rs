@@ -21,7 +21,7 @@ use crate::outlook::changes::Changes;
 use crate::patrol::{Parts, Patrol, Question};
 use crate::plan::Registries;
 use crate::probe::{self, Prober};
-use crate::web::{self, Explainer, Faces, Limits};
+use crate::web::{self, Explainer, Faces, Limits, Secure};
 
 /// How many questions of faces wait at most.
 const QUESTIONS: usize = 8;
@@ -71,6 +71,7 @@ pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, Setu
         Source::Files(args.manifests)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
+    let secure = args.web_config_file.as_deref().map(Secure::load).transpose().map_err(SetupError::Web)?;
     runtime.block_on(async move {
         let mut listeners = Vec::with_capacity(args.listen_addresses.len());
         for address in &args.listen_addresses {
@@ -80,7 +81,7 @@ pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, Setu
         let stop_on_signal = signals(shutdown.clone());
         tokio::select! {
             biased;
-            result = serve(ServeSettings { config, registries, source, listeners }, shutdown) => result?,
+            result = serve_secure(ServeSettings { config, registries, source, listeners }, secure, shutdown) => result?,
             result = stop_on_signal => result?,
         }
         Ok(ExitCode::SUCCESS)
@@ -107,6 +108,15 @@ async fn signals(shutdown: CancellationToken) -> Result<(), SetupError> {
 
 /// Serve until `shutdown`. A task that ends before is an error: nothing runs unobserved.
 pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Result<(), SetupError> {
+    serve_secure(settings, None, shutdown).await
+}
+
+/// The same, with the web port secured.
+pub async fn serve_secure(
+    settings: ServeSettings,
+    secure: Option<Secure>,
+    shutdown: CancellationToken,
+) -> Result<(), SetupError> {
     let ServeSettings { config, registries, source, listeners } = settings;
     let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).map_err(SetupError::Metrics)?);
     for host in registries.listed_hosts() {
@@ -120,7 +130,7 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
     let inventory = SharedInventory::new(Inventory::default());
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, "listening");
+            tracing::info!(%address, tls = secure.as_ref().is_some_and(Secure::has_tls), "listening");
         }
     }
 
@@ -129,7 +139,7 @@ pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Resu
     let router = web::router(Faces::new(snapshot.clone(), Arc::clone(&metrics)).explained_by(explainer(questions)));
     let stopping = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
-        let ended = web::serve(listeners, router, Limits::default(), stopping).await;
+        let ended = web::serve_secure(listeners, router, Limits::default(), secure, stopping).await;
         ("web", ended.map_err(|error| error.to_string()))
     });
     let (shared, stop) = (inventory.clone(), shutdown.clone());

@@ -63,6 +63,9 @@ pub enum SetupError {
     /// Standard output.
     #[error("cannot write the report")]
     Output(#[source] std::io::Error),
+    /// The web config file.
+    #[error("the web port cannot be secured as asked")]
+    Web(#[source] crate::web::SecureError),
     /// The asynchronous runtime.
     #[error("the runtime cannot start")]
     Runtime(#[source] std::io::Error),

@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::secure::{Refused, Secure};
 use super::{page, text};
 
 /// Headers of every answer. The page has one style sheet, known by its hash, and nothing else; no page may frame it.
@@ -35,6 +36,32 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
         None => next.run(request).await,
     };
     for (name, value) in HEADERS.iter() {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// Lets in whom the web config file names, and adds its headers.
+pub(super) async fn secured(State(secure): State<Secure>, request: Request, next: Next) -> Response {
+    let rules = secure.current().await;
+    let checked = match &rules.users {
+        Some(users) => users.check(request.headers()).await,
+        None => Ok(()),
+    };
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(Refused::Unknown) => {
+            let mut response = text(StatusCode::UNAUTHORIZED, "unauthorized\n");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            response
+        }
+        Err(Refused::Busy) => {
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many passwords to check\n");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    };
+    for (name, value) in &rules.headers {
         response.headers_mut().insert(name, value.clone());
     }
     response

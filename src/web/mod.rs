@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod page;
 mod scrape;
+mod secure;
 mod server;
 mod stall;
 
@@ -26,7 +27,8 @@ use crate::outlook::Snapshot;
 
 pub use explain::{Explained, Explainer};
 pub use filter::{Filter, FilterError};
-pub use server::{Limits, serve};
+pub use secure::{Secure, SecureError, TlsError};
+pub use server::{Limits, serve, serve_secure};
 
 /// What the handlers read from: cheap to clone.
 #[derive(Clone, Debug)]

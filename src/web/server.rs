@@ -11,14 +11,25 @@ use axum::serve::Listener;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::guard;
+use super::secure::Secure;
 use super::stall::StallGuard;
+
+/// How long a client may take for its part of a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Requests under way at once on one connection of HTTP/2.
+const STREAMS: u32 = 16;
+/// How often a silent connection of HTTP/2 is asked whether anybody is there, and how long for an answer.
+const PING: Duration = Duration::from_secs(20);
 
 /// What a client may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +71,31 @@ pub async fn serve<L: Listener>(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    serve_secure(listeners, router, limits, None, shutdown).await
+}
+
+/// The same, with TLS, users and headers as a web config file says.
+///
+/// # Panics
+///
+/// When a handler panics, so that nothing fails unseen.
+pub async fn serve_secure<L: Listener>(
+    listeners: Vec<L>,
+    router: Router,
+    limits: Limits,
+    secure: Option<Secure>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if listeners.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no address to listen at"));
     }
+    let router = match &secure {
+        Some(secure) => router.layer(axum::middleware::from_fn_with_state(secure.clone(), guard::secured)),
+        None => router,
+    };
     let service =
         TowerToHyperService::new(router.map_request(|request: hyper::Request<Incoming>| request.map(Body::new)));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.request_head).max_buf_size(limits.head_bytes.max(8192));
+    let http = Http::new(limits);
 
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -86,15 +115,9 @@ pub async fn serve<L: Listener>(
                     tracing::debug!("too many connections: the oldest is cut");
                     oldest.abort();
                 }
-                let io = TokioIo::new(StallGuard::new(io, limits.stalled_write));
-                let connection = graceful.watch(http.serve_connection(io, service.clone()));
-                let task = connections.spawn(async move {
-                    // What goes wrong here is the client's: it hung up, was too slow, or does not speak HTTP.
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a connection ended early");
-                    }
-                });
-                open.push_back(task);
+                let io = StallGuard::new(io, limits.stalled_write);
+                let (http, service, secure) = (http.clone(), service.clone(), secure.clone());
+                open.push_back(connections.spawn(http.connection(io, service, secure, graceful.watcher())));
                 accepting.push(accept(listener));
             }
         }
@@ -110,6 +133,62 @@ pub async fn serve<L: Listener>(
         tracing::warn!("some clients did not take their answer in time; their connections are cut");
     }
     Ok(())
+}
+
+/// How HTTP is spoken.
+#[derive(Clone)]
+struct Http {
+    one: http1::Builder,
+    two: http2::Builder<TokioExecutor>,
+}
+
+impl Http {
+    fn new(limits: Limits) -> Self {
+        let mut one = http1::Builder::new();
+        one.timer(TokioTimer::new()).header_read_timeout(limits.request_head).max_buf_size(limits.head_bytes.max(8192));
+        let mut two = http2::Builder::new(TokioExecutor::new());
+        two.timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING);
+        Self { one, two }
+    }
+
+    /// One connection, from its first byte to its last. What goes wrong here is the client's: it hung up, was too slow, or
+    /// speaks something else.
+    async fn connection<I, S>(self, io: I, service: TowerToHyperService<S>, secure: Option<Secure>, watcher: Watcher)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: tower::Service<hyper::Request<Incoming>, Response = axum::response::Response> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+    {
+        let tls = match &secure {
+            Some(secure) => secure.current().await.tls.clone(),
+            None => None,
+        };
+        let ended = match tls {
+            None => watcher.watch(self.one.serve_connection(TokioIo::new(io), service)).await,
+            Some(tls) => {
+                let stream = match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(io)).await {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => return tracing::debug!("a TLS handshake took too long"),
+                };
+                let speaks_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let io = TokioIo::new(stream);
+                if speaks_two {
+                    watcher.watch(self.two.serve_connection(io, service)).await
+                } else {
+                    watcher.watch(self.one.serve_connection(io, service)).await
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
 }
 
 /// The next connection of a listener.

@@ -40,3 +40,4 @@ mod skew;
 mod support;
 mod token_ids;
 mod truth;
+mod web_secure;

@@ -34,7 +34,7 @@ async fn a_clock_that_differs_shows_for_registry_and_issuer_and_goes_with_them()
             other => vec![format!("{other:?}")],
         })
         .await;
-    let issuer = world.github_api_url().to_string();
+    let issuer = world.github_api_url();
     let issuer = issuer.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let found = skews(&daemon.get("/metrics").await.1);
     assert_eq!(found.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>(), [&*issuer, "ghcr.io"], "{found:?}");
@@ -44,8 +44,8 @@ async fn a_clock_that_differs_shows_for_registry_and_issuer_and_goes_with_them()
     assert!(page.contains("clock against ghcr.io") && page.contains("s behind"), "{page}");
 
     // Nobody uses the issuer any more; the registry is on the list by name, and stays.
-    std::fs::write(&file, "").expect("written");
-    daemon.settled(|rows| rows.iter().map(ToString::to_string).collect()).await;
+    std::fs::write(&file, pull_secret("a", "other", &docker_config("quay.io", "alice", "not-asked"))).expect("written");
+    daemon.settled(|rows| row(rows, "a", "pull", "ghcr.io").map(ToString::to_string).into_iter().collect()).await;
     let found = skews(&daemon.get("/metrics").await.1);
     assert_eq!(found.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>(), ["ghcr.io"]);
     daemon.stop().await;
