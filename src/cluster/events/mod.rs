@@ -182,7 +182,7 @@ impl Permissions<'_> {
     }
 
     fn rule(&self, verb: &'static str) -> MissingPermission {
-        MissingPermission { resource: Resource::Events, verb, scope: self.place() }
+        MissingPermission::new(Resource::Events, verb, self.place())
     }
 
     /// Tells whether that is news.
