@@ -92,9 +92,9 @@ impl Stage {
         }))
         .await;
         self.apply(&bind("ClusterRole", "patrol", "")).await;
-        let mut rule = list("", &["configmaps"]);
-        rule["resourceNames"] = json!(["hooks"]);
-        let role = json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": "hooks", "namespace": "ci"}, "rules": [rule]});
+        let mut named = list("", &["configmaps"]);
+        named["resourceNames"] = json!(["hooks"]);
+        let role = json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": "hooks", "namespace": "ci"}, "rules": [named]});
         self.apply(&role).await;
         self.apply(&bind("Role", "hooks", "ci")).await;
         // The Role of the other namespace comes later; that it is bound changes nothing until then.
@@ -239,11 +239,11 @@ async fn what_scale_sets_name_and_what_becomes_of_their_pods_is_followed() {
     let page = daemon.get("/").await.1;
     assert!(page.contains("permission to list and watch configmaps hooks in locked"), "{page}");
     // The words of the row are the Role, as they stand.
-    let role = format!(
+    let manifest = format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: hooks, namespace: locked}}\nrules:\n{rule}\n"
     );
-    let role = stage.write("role.yaml", role.as_bytes()).display().to_string();
-    stage.cluster.kubectl(&["apply", "-f", &role]).await.expect_success("the rule of the row");
+    let manifest = stage.write("role.yaml", manifest.as_bytes()).display().to_string();
+    stage.cluster.kubectl(&["apply", "-f", &manifest]).await.expect_success("the rule of the row");
 
     // Meanwhile, where it is granted: nothing, something, something else, nothing again.
     until_workflow(&daemon, set, "the key content of the ConfigMap hooks, which does not exist").await;

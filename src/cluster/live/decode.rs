@@ -150,7 +150,7 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
                     let shape: ConfigMapShape<'_> = read_json(json)?;
                     let texts = texts(slice, |key| {
                         let text = shape.data.0.iter().find(|(known, _)| &***known == key);
-                        text.map(|(_, text)| Some(SecretString::from(&**text)))
+                        text.map(|(_, text)| Ok(SecretString::from(&**text)))
                     });
                     (shape.metadata, texts)
                 }
@@ -169,16 +169,16 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
     Ok((object.map_or(Item::Nothing(at), Item::Object), version))
 }
 
-/// The texts of the keys that count. `find` tells the text of a key, if there is one; inside, nothing where it is no text.
+/// The texts of the keys that count. `find` tells the text of a key, if there is one.
 fn texts(
     slice: &Slice,
-    find: impl Fn(&str) -> Option<Option<SecretString>>,
+    find: impl Fn(&str) -> Option<Result<SecretString, &'static str>>,
 ) -> BTreeMap<Box<str>, Result<SecretString, Box<str>>> {
     let text = |key: &str| match find(key) {
         None => Err("the object has no such key".into()),
-        Some(None) => Err("it is no text in UTF-8".into()),
-        Some(Some(text)) if text.expose_secret().len() > MAX_BYTES => Err(too_long()),
-        Some(Some(text)) => Ok(text),
+        Some(Err(why)) => Err(why.into()),
+        Some(Ok(text)) if text.expose_secret().len() > MAX_BYTES => Err(too_long()),
+        Some(Ok(text)) => Ok(text),
     };
     slice.keys().map(|key| (Box::from(key), text(key))).collect()
 }

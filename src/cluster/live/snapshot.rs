@@ -112,7 +112,7 @@ async fn read_templates(client: &kube::Client, scope: &Scope, interner: &Interne
     let states: BTreeMap<HookTemplateKey, HookTemplateState> = read.collect().await;
     let denied = states.iter().filter(|(_, state)| **state == Err(NotRead::Denied)).map(|(key, _)| (key, "list"));
     let missing = templates::missing(denied);
-    templates::put(inventory, states.into_iter().map(|(key, state)| (key, Arc::new(state))).collect(), missing);
+    templates::put(inventory, states.into_iter().map(|(key, state)| (key, Arc::new(state))).collect(), &missing);
 }
 
 async fn list(client: &kube::Client, slice: &Slice, scope: &Scope, interner: &Interner) -> Result<Listed, Failure> {

@@ -48,7 +48,7 @@ struct Followed {
     keys: Keys,
     state: Arc<HookTemplateState>,
     denied: BTreeSet<&'static str>,
-    follower: AbortHandle,
+    stop: AbortHandle,
 }
 
 /// Follow what sets of runners name, for ever.
@@ -71,11 +71,11 @@ pub(super) async fn follow_named<M: WatchObserver>(
         tokio::select! {
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 inventory.mark_unchanged();
-                let wanted = shared.read(|inventory| wanted(inventory));
+                let wanted = shared.read(wanted);
                 followed.retain(|key, one| {
                     let stays = matches!(wanted.get(key), Some(Ok(keys)) if *keys == one.keys);
                     if !stays {
-                        one.follower.abort();
+                        one.stop.abort();
                     }
                     stays
                 });
@@ -86,11 +86,11 @@ pub(super) async fn follow_named<M: WatchObserver>(
                     next_id += 1;
                     let (id, context) = (next_id, &context);
                     let slice = Slice::of_templates(key.0, &key.1, keys.clone());
-                    let (follower, registration) = AbortHandle::new_pair();
+                    let (stop, registration) = AbortHandle::new_pair();
                     let following = async move { follow::follow(context, id, &slice).await };
                     followers.push(Box::pin(Abortable::new(following, registration)));
                     let (keys, state) = (keys.clone(), Arc::new(Err(NotRead::Pending)));
-                    followed.insert(key.clone(), Followed { id, keys, state, denied: BTreeSet::new(), follower });
+                    followed.insert(key.clone(), Followed { id, keys, state, denied: BTreeSet::new(), stop });
                 }
                 tell(shared, &wanted, &followed);
                 look_at = None;
@@ -107,7 +107,7 @@ pub(super) async fn follow_named<M: WatchObserver>(
                 // A follower that was stopped can have left a change behind.
                 if let Some((key, one)) = one {
                     one.take(change, key).await;
-                    let wanted = shared.read(|inventory| wanted(inventory));
+                    let wanted = shared.read(wanted);
                     tell(shared, &wanted, &followed);
                 }
             }
@@ -192,32 +192,37 @@ fn tell(
     let states = states.collect();
     let denied = followed.iter().flat_map(|(key, one)| one.denied.iter().map(move |verb| (key, *verb)));
     let missing = missing(denied);
-    shared.update(|inventory| put(inventory, states, missing));
+    shared.update(|inventory| put(inventory, states, &missing));
 }
 
 /// The rules that lack for single objects.
 pub(super) fn missing<'a>(
     denied: impl Iterator<Item = (&'a HookTemplateKey, &'static str)>,
 ) -> BTreeSet<MissingPermission> {
-    let mut names: BTreeMap<(Resource, &'static str, Arc<str>), BTreeSet<Arc<str>>> = BTreeMap::new();
+    let mut missing: Vec<MissingPermission> = Vec::new();
     for ((holder, at), verb) in denied {
-        let place = (holder.resource(), verb, Arc::clone(&at.namespace));
-        names.entry(place).or_default().insert(Arc::clone(&at.name));
+        let (resource, scope) = (holder.resource(), &at.namespace);
+        let same = |one: &&mut MissingPermission| (one.resource, one.verb, &one.scope) == (resource, verb, scope);
+        let name = Arc::clone(&at.name);
+        match missing.iter_mut().find(same) {
+            Some(known) => drop(known.names.insert(name)),
+            None => missing.push(MissingPermission {
+                names: [name].into(),
+                ..MissingPermission::new(resource, verb, Arc::clone(scope))
+            }),
+        }
     }
-    names
-        .into_iter()
-        .map(|((resource, verb, scope), names)| MissingPermission { resource, verb, scope, names })
-        .collect()
+    missing.into_iter().collect()
 }
 
 /// Bring the inventory in step; tells whether anything differs.
 pub(super) fn put(
     inventory: &mut Inventory,
     states: BTreeMap<HookTemplateKey, Arc<HookTemplateState>>,
-    missing: BTreeSet<MissingPermission>,
+    missing: &BTreeSet<MissingPermission>,
 ) -> bool {
     let general = inventory.missing_permissions.iter().filter(|one| one.names.is_empty()).cloned().collect();
-    let missing = with_named(general, &missing);
+    let missing = with_named(general, missing);
     let mut changed = missing != inventory.missing_permissions;
     inventory.missing_permissions = missing;
     // Once complete, it stays so: a name that is new since is no reason to take the daemon out of service.
@@ -265,13 +270,14 @@ async fn read(object: Object) -> HookTemplateState {
 fn parse(texts: &TemplateTexts) -> HookTemplateState {
     let here = || -> HookTemplates {
         let interner = Interner::default();
-        let read = |(key, text): (&Box<str>, &Result<secrecy::SecretString, Box<str>>)| {
+        let mut templates = HookTemplates::new();
+        for (key, text) in &texts.texts {
             let template = text.as_ref().map_err(Clone::clone).and_then(|text| {
                 read_template(text.expose_secret(), &interner)?.ok_or_else(|| "it has no `spec`".into())
             });
-            (key.clone(), template)
-        };
-        texts.texts.iter().map(read).collect()
+            templates.insert(key.clone(), template);
+        }
+        templates
     };
     std::thread::scope(|threads| {
         let thread = std::thread::Builder::new().name("template".to_owned()).stack_size(STACK_BYTES);

@@ -46,7 +46,7 @@ pub(super) fn of_config_map(shape: &ConfigMapShape<'_>, interner: &Interner) -> 
 /// What each key of a Secret holds, as of a `ConfigMap`. Of all else that it holds nothing is kept.
 pub(super) fn of_secret(shape: &TemplateSecretShape<'_>, interner: &Interner) -> HookTemplates {
     let read = |key: &str| {
-        let text = shape.text(key)??;
+        let text = shape.text(key)?.ok()?;
         Some((Box::from(key), read_template(text.expose_secret(), interner).transpose()?))
     };
     shape.keys().filter_map(read).collect()

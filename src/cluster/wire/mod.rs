@@ -149,13 +149,14 @@ impl TemplateSecretShape<'_> {
         self.string_data.0.keys().chain(only_data).map(|key| &**key)
     }
 
-    /// The value of a key in plain text; inside, nothing where it is none.
-    pub(super) fn text(&self, key: &str) -> Option<Option<SecretString>> {
+    /// The value of a key, where there is such a key; or why it is no text.
+    pub(super) fn text(&self, key: &str) -> Option<Result<SecretString, &'static str>> {
         if let Some(text) = self.string_data.get(key) {
-            return Some(Some(SecretString::from(text)));
+            return Some(Ok(SecretString::from(text)));
         }
         let decoded = <bytes::Base64 as bytes::Encoding>::decode(self.data.get(key)?);
-        Some(decoded.and_then(|bytes| std::str::from_utf8(bytes.expose_secret()).ok().map(SecretString::from)))
+        let Some(bytes) = decoded else { return Some(Err("it is not written in base64")) };
+        Some(std::str::from_utf8(bytes.expose_secret()).map(SecretString::from).map_err(|_| "it is no text in UTF-8"))
     }
 }
 

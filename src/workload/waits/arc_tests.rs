@@ -31,9 +31,10 @@ fn set(runners: &[(&str, &str)]) -> String {
     );
     for (name, status) in runners {
         let owner = owned("EphemeralRunnerSet", "set-x");
-        text += &format!(
+        let runner = format!(
             "{head}kind: EphemeralRunner\nmetadata: {{name: {name}, namespace: ci, {owner}}}\nspec: {{}}\nstatus: {status}\n"
         );
+        text.push_str(&runner);
     }
     text
 }
