@@ -49,7 +49,10 @@ impl Exit {
     /// What an explanation comes to; `unparsable` tells that some input could not be parsed.
     pub fn of_explanation(explanation: &Explanation, unparsable: bool, offline: bool) -> Self {
         let outlooks: Vec<(Outlook, bool)> = match &explanation.answer {
-            Answer::Pulls { images, .. } => images.iter().map(|image| (image.outlook, image.by_choice)).collect(),
+            Answer::Pulls { images, gaps, .. } => {
+                let unknown = gaps.iter().filter(|gap| gap.outlook == Outlook::Unknown).map(|gap| (gap.outlook, false));
+                images.iter().map(|image| (image.outlook, image.by_choice)).chain(unknown).collect()
+            }
             Answer::Secret { dependents, .. } => dependents.iter().map(|one| (one.outlook, false)).collect(),
         };
         let unproven = |(outlook, by_choice): &(Outlook, bool)| *outlook == Outlook::Unverified && !by_choice;

@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table};
 
 use super::report::Look;
 use crate::credential::Severity;
-use crate::outlook::explain::{Answer, Dependent, ExplainedCredential, ExplainedImage, Explanation};
+use crate::outlook::explain::{Answer, Dependent, ExplainedCredential, ExplainedGap, ExplainedImage, Explanation};
 use crate::outlook::view::{broken_reference, expiry, printable, relative, why};
 use crate::outlook::{CredentialRow, Outlook};
 
@@ -21,12 +21,15 @@ pub fn write(explanation: &Explanation, look: Look, out: &mut dyn Write) -> io::
     let mut page = Page { look, out };
     page.paragraph(0, &format!("{} in namespace {}", explanation.target, explanation.namespace), Tint::Bold)?;
     match &explanation.answer {
-        Answer::Pulls { images, broken_references, right_now, notes } => {
-            if images.is_empty() {
+        Answer::Pulls { images, broken_references, gaps, right_now, notes } => {
+            if images.is_empty() && gaps.is_empty() {
                 page.paragraph(0, "It pulls no image.", Tint::None)?;
             }
             for image in images {
                 page.image(image, explanation)?;
+            }
+            for gap in gaps {
+                page.gap(gap)?;
             }
             let broken = broken_references.iter().map(|one| broken_reference(&one.secret_name, one.reason));
             page.lines("BROKEN REFERENCES", broken, Tint::Severity(Some(Severity::Warning)))?;
@@ -93,17 +96,39 @@ impl Page<'_> {
             let line = format!("{} {}: {}", finding.severity.as_str(), finding.kind.as_str(), finding.message);
             self.paragraph(INDENT, &line, Tint::Severity(Some(finding.severity)))?;
         }
-        self.commands(&image.fix)
+        self.commands("to mend it:", &image.fix)
     }
 
-    /// Each command is one line whatever the width: a terminal folds it so that it can still be copied.
-    fn commands(&mut self, commands: &[String]) -> io::Result<()> {
+    /// Pods of a role of which something is not known before they exist.
+    fn gap(&mut self, gap: &ExplainedGap) -> io::Result<()> {
+        writeln!(self.out)?;
+        let who = format!("{}/{} ({})", gap.workload_kind, gap.workload_name, gap.pod_role);
+        if gap.outlook == Outlook::Unknown {
+            self.paragraph(0, &format!("unknown: {who}"), Tint::Bold)?;
+        } else {
+            self.paragraph(0, &format!("not known beforehand: {who}"), Tint::Bold)?;
+        }
+        self.paragraph(INDENT, &gap.reason, Tint::None)?;
+        self.commands("what helps:", &gap.fix)
+    }
+
+    /// Each command is one line whatever the width: a terminal folds it so that it can still be copied. A comment is
+    /// folded into several.
+    fn commands(&mut self, title: &str, commands: &[String]) -> io::Result<()> {
         if commands.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "  to mend it:")?;
+        writeln!(self.out, "  {title}")?;
         for command in commands {
-            writeln!(self.out, "    {}", printable(command))?;
+            let command = printable(command);
+            match (command.strip_prefix("# "), self.look.width) {
+                (Some(words), Some(width)) => {
+                    for line in folded(words, usize::from(width.max(40)) - 6) {
+                        writeln!(self.out, "    # {line}")?;
+                    }
+                }
+                _ => writeln!(self.out, "    {command}")?,
+            }
         }
         Ok(())
     }
@@ -221,8 +246,14 @@ impl Page<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        let mut table = self.look.table();
-        table.add_row([self.cell(printable(text).into_owned(), tint)]);
+        let text = printable(text);
+        // Only between words: a name that is cut in two cannot be copied, and a terminal folds it on its own.
+        let text = match self.look.width {
+            Some(width) => folded(&text, usize::from(width.max(40)) - usize::from(indent)).join("\n"),
+            None => text.into_owned(),
+        };
+        let mut table = Look { width: None, ..self.look }.table();
+        table.add_row([self.cell(text, tint)]);
         if let Some(column) = table.column_mut(0) {
             column.set_padding((indent, 0));
         }
@@ -261,4 +292,19 @@ impl Page<'_> {
         }
         Ok(())
     }
+}
+
+/// Words in lines of at most so many characters, but for a word that is longer than that.
+fn folded(words: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

@@ -174,6 +174,21 @@ pub struct Controller {
     pub idle: bool,
     /// What only ARC's kinds have.
     pub arc: Option<Box<ArcTraits>>,
+    /// Of a Deployment that runs a controller of ARC.
+    pub manager: Option<Box<Manager>>,
+}
+
+/// What a controller of ARC gives to the pods that it makes, by its own flags and variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manager {
+    /// It looks after scale sets; otherwise after the legacy kinds.
+    pub scale_sets: bool,
+    /// The only namespace whose objects it looks after; `None` for all.
+    pub namespace: Option<Arc<str>>,
+    /// The image of listeners; of the legacy kinds that of runners that name none.
+    pub image: Option<Arc<str>>,
+    /// Names of the pull Secrets of listeners; of the legacy kinds those of runners that have none.
+    pub pull_secrets: Vec<Arc<str>>,
 }
 
 /// What only ARC's kinds have.
@@ -187,6 +202,8 @@ pub struct ArcTraits {
     pub scale_set: Option<ObjectRef>,
     /// What the controller says of one runner.
     pub runner: Option<RunnerStatus>,
+    /// What a scale set wants of its listener's pod (`spec.listenerTemplate`).
+    pub listener: Option<ListenerTemplate>,
 }
 
 /// `status` of an `EphemeralRunner`, as ARC's controller writes it (`EphemeralRunnerStatus` in
@@ -208,6 +225,17 @@ impl RunnerStatus {
     }
 }
 
+/// What the template of a listener says about pulling (`mergeListenerPodWithTemplate` in `resourcebuilder.go`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTemplate {
+    /// A list that is written, be it empty, takes the place of the controller's.
+    pub pull_secrets: Option<Vec<Arc<str>>>,
+    /// The image of its container `listener` takes the place of the controller's; other containers are added.
+    pub images: Vec<PodImage>,
+    /// Whether it has containers at all, which the definition of the kind demands.
+    pub has_containers: bool,
+}
+
 /// Container hooks of runners (actions/runner-container-hooks).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hooks {
@@ -215,6 +243,21 @@ pub struct Hooks {
     pub fs_init: Option<Arc<str>>,
     /// Where the extension template stands.
     pub template: HookTemplateRef,
+    /// The runner's container, for whoever adds to it.
+    pub runner: RunnerContainer,
+}
+
+/// Which lists the container `runner` of a template has: a patch appends to one that is there, and makes one that is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunnerContainer {
+    /// Its place among the containers; `None` where there is none of that name.
+    pub index: Option<usize>,
+    /// `env`
+    pub env: bool,
+    /// `volumeMounts`
+    pub mounts: bool,
+    /// `volumes` of the pod
+    pub volumes: bool,
 }
 
 /// Where a runner finds the template that extends workflow pods (`ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE`).

@@ -17,7 +17,8 @@ mod wire;
 
 pub use controller::{
     ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateKey, HookTemplateRef,
-    HookTemplateState, HookTemplates, Hooks, NotRead, PodTemplate, RunnerStatus, TemplateHolder,
+    HookTemplateState, HookTemplates, Hooks, ListenerTemplate, Manager, NotRead, PodTemplate, RunnerContainer,
+    RunnerStatus, TemplateHolder,
 };
 pub use events::{Announcement, EventObserver, EventOutcome, send_events};
 pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};

@@ -3,7 +3,9 @@
 //!
 //! Everything is judged as in the snapshot and by the same code; here it is only told at length.
 
+mod arc;
 mod commands;
+mod gaps;
 mod pulls;
 mod secret;
 mod target;
@@ -48,6 +50,8 @@ pub enum Answer {
         images: Vec<ExplainedImage>,
         /// References that lead nowhere.
         broken_references: Vec<BrokenReference>,
+        /// What cannot be known of the target before its pods exist.
+        gaps: Vec<ExplainedGap>,
         /// What happens to its pods at this moment, in words.
         right_now: Vec<String>,
         /// What cannot be told from outside, in words.
@@ -99,6 +103,25 @@ pub struct ExplainedImage {
     /// Unverified only because its registry is not on the list, which is the operator's choice.
     #[serde(skip)]
     pub by_choice: bool,
+}
+
+/// What cannot be known of pods of one role before they exist.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedGap {
+    /// `workload_namespace`
+    pub workload_namespace: String,
+    /// `workload_kind`
+    pub workload_kind: String,
+    /// `workload_name`
+    pub workload_name: String,
+    /// `pod_role`
+    pub pod_role: &'static str,
+    /// `unknown` where no image of the role is known, else the worst of those that are.
+    pub outlook: Outlook,
+    /// What is not known and what is, in words.
+    pub reason: String,
+    /// Commands that help, in order.
+    pub fix: Vec<String>,
 }
 
 /// One credential that the kubelet would try.

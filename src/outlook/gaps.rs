@@ -36,18 +36,22 @@ pub(super) fn why_no_credential(key: &WorkloadKey, pull: &Pull) -> String {
 /// How to name a Secret so that it counts for pods of a scale set; `None` for other pods.
 pub(super) fn where_to_name(key: &WorkloadKey, pull: &Pull, secret: &str) -> Option<String> {
     let (namespace, name) = (quoted(&key.namespace), quoted(&key.name));
-    let list = format!("{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}");
     match key.role {
         PodRole::Workflow => Some(both_ways(&key.namespace, &pull.service_account, secret)),
-        PodRole::Runner if &*key.kind == SCALE_SET && pull.source != SecretSource::ServiceAccount => Some(format!(
-            "name it in `template.spec.imagePullSecrets`, in the values of the chart and now: kubectl -n {namespace} \
-             patch autoscalingrunnerset {name} --type merge -p {}",
-            quoted(&format!("{{\"spec\":{{\"template\":{{\"spec\":{list}}}}}}}"))
-        )),
+        PodRole::Runner if &*key.kind == SCALE_SET && pull.source != SecretSource::ServiceAccount => {
+            // A merge patch replaces the list, so what is on it has to be there again.
+            let others = pull.secrets.iter().map(AsRef::as_ref).filter(|name| *name != secret);
+            let list: Vec<_> = others.chain([secret]).map(|name| serde_json::json!({ "name": name })).collect();
+            let patch = serde_json::json!({ "spec": { "template": { "spec": { "imagePullSecrets": list } } } });
+            Some(format!(
+                "name it in `template.spec.imagePullSecrets`, in the values of the chart and now: kubectl -n {namespace} \
+                 patch autoscalingrunnerset {name} --type merge -p {}",
+                quoted(&patch.to_string())
+            ))
+        }
         PodRole::Listener => Some(format!(
             "name it in `imagePullSecrets` in the values of the chart gha-runner-scale-set-controller, or for this scale \
-             set: kubectl -n {namespace} patch autoscalingrunnerset {name} --type merge -p {}",
-            quoted(&format!("{{\"spec\":{{\"listenerTemplate\":{{\"spec\":{list}}}}}}}"))
+             set in `listenerTemplate.spec.imagePullSecrets` (the command: pull-patrol explain autoscalingrunnerset/{name})"
         )),
         PodRole::Runner | PodRole::Pod => None,
     }
@@ -71,14 +75,15 @@ pub(super) fn explain(
 ) -> (String, String) {
     match gap {
         Gap::ListenerUnseen => (
-            "the listener's pod is in the controller's namespace with the controller's own pull Secrets, and no \
-             AutoscalingListener of this scale set is among the objects that were read"
+            "the listener's pod is in the controller's namespace with the controller's own pull Secrets, and neither an \
+             AutoscalingListener of this scale set nor the one Deployment of its controller is among the objects that were \
+             read"
                 .to_owned(),
-            "kubectl get autoscalinglisteners -A".to_owned(),
+            "read the controller's namespace too; where it is: kubectl get autoscalinglisteners -A".to_owned(),
         ),
         Gap::ControllerDefault => (
             "the template names no pull Secret, so the controller adds those of its flag --runner-image-pull-secret, \
-             which no object tells"
+             and its Deployment is not among the objects that were read"
                 .to_owned(),
             format!(
                 "name the Secrets in `imagePullSecrets` of the template: kubectl -n {} edit {} {}",

@@ -220,7 +220,7 @@ pub(super) fn patch_account(namespace: &str, account: &str, secret: &str) -> Str
         "kubectl -n {} patch serviceaccount {} -p {}",
         quoted(namespace),
         quoted(account),
-        quoted(&format!("{{\"imagePullSecrets\":[{{\"name\":\"{secret}\"}}]}}"))
+        quoted(&serde_json::json!({ "imagePullSecrets": [{ "name": secret }] }).to_string())
     )
 }
 

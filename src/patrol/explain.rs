@@ -8,7 +8,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{ExchangeLost, Patrol, Progress};
+use crate::cluster::ObjectRef;
 use crate::outlook::explain::{ExplainError, Explanation, Target, explain, namespace_of};
+use crate::plan::TokenId;
 
 /// A question of a face. The answer is dropped when nobody waits for it any more.
 #[derive(Debug)]
@@ -71,8 +73,20 @@ impl Patrol {
         let here = self.workloads.values().filter(|workload| workload.key.namespace == namespace);
         let mut kept: HashSet<Arc<str>> = here.flat_map(|of| &of.pulls).map(|pull| pull.namespace.clone()).collect();
         kept.insert(namespace.clone());
+        let book = &self.book;
+        let tokens = |at: &ObjectRef| {
+            let record = book.secrets.get(at);
+            record.into_iter().flat_map(|record| &record.credentials).map(|credential| credential.token)
+        };
+        // Copies of a token are counted wherever they are, and most of them ask nothing of their own.
+        let shared: HashSet<TokenId> = match target {
+            Target::Secret(name) => tokens(&ObjectRef::new(namespace.clone(), name.as_str())).collect(),
+            _ => HashSet::new(),
+        };
         self.inventory.update(|inventory| {
-            inventory.secrets.retain(|at, _| kept.contains(&at.namespace));
+            inventory.secrets.retain(|at, _| {
+                kept.contains(&at.namespace) || (!shared.is_empty() && tokens(at).any(|token| shared.contains(&token)))
+            });
             inventory.pods.retain(|at, _| kept.contains(&at.namespace));
             true
         });

@@ -71,8 +71,8 @@ impl Pacer {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -1,5 +1,5 @@
-//! Actions Runner Controller: the workflow pods that container hooks will make, and the listener of a scale set that is
-//! not among the objects.
+//! Actions Runner Controller: the workflow pods that container hooks will make. Its listeners, and what its controllers
+//! add, are in [`manager`](super::manager).
 //!
 //! A workflow pod inherits nothing from its runner's pod: it is a new spec with the `ServiceAccount` `default`, unless an
 //! extension template says otherwise (actions/runner-container-hooks, `createPod` in `packages/k8s/src/k8s/index.ts` and
@@ -11,9 +11,7 @@ use super::owners::kind_text;
 use super::rollup::Puller;
 use super::templates::admitted;
 use super::{Gap, JobPods, PodRole, SecretSource, UnknownTemplate, WorkloadKey};
-use crate::cluster::{
-    Controller, ControllerKind, HookTemplate, HookTemplateRef, Hooks, Inventory, NotRead, ObjectRef, Origin,
-};
+use crate::cluster::{Controller, HookTemplate, HookTemplateRef, Hooks, Inventory, NotRead, ObjectRef, Origin};
 
 static DEFAULT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("default"));
 static FS_INIT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("fs-init"));
@@ -113,26 +111,4 @@ fn template<'a>(
         }
     };
     Err(unknown(why))
-}
-
-/// The row of a scale set's listener. Its pod is the controller's: it joins the row where it is known.
-pub(super) fn unseen_listener(controller: &Controller) -> Option<Puller<'_>> {
-    if controller.kind != ControllerKind::AutoscalingRunnerSet {
-        return None;
-    }
-    Some(Puller {
-        key: WorkloadKey {
-            namespace: controller.at.namespace.clone(),
-            kind: kind_text(controller.kind),
-            name: controller.at.name.clone(),
-            role: PodRole::Listener,
-        },
-        namespace: &controller.at.namespace,
-        service_account: &DEFAULT,
-        secrets: &[],
-        source: SecretSource::Pod,
-        images: Vec::new(),
-        idle: false,
-        gap: Some(Gap::ListenerUnseen),
-    })
 }

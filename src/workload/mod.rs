@@ -6,6 +6,7 @@
 
 mod arc;
 mod failing;
+mod manager;
 mod owners;
 mod pods;
 mod rollup;
@@ -14,6 +15,8 @@ mod waits;
 
 #[cfg(test)]
 mod arc_tests;
+#[cfg(test)]
+mod manager_tests;
 #[cfg(test)]
 mod tests;
 
@@ -111,10 +114,11 @@ pub struct Workload {
 /// What cannot be known of a workload before its pods exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// The listener's pod is made by the controller, in its own namespace, and nothing of it is among the objects.
+    /// The listener's pod is made by the controller, in its own namespace, and neither it nor the controller is among the
+    /// objects.
     ListenerUnseen,
     /// The controller of ARC's legacy kinds adds its own pull Secrets to a pod that has none
-    /// (`--runner-image-pull-secret`).
+    /// (`--runner-image-pull-secret`), and is not among the objects.
     ControllerDefault,
     /// Only a job names the image of its workflow pod.
     JobImage(JobPods),
@@ -150,9 +154,11 @@ pub struct JobPods {
 pub fn workloads(inventory: &Inventory) -> BTreeMap<WorkloadKey, Workload> {
     let owners = owners::Owners::of(inventory);
     let pods = inventory.pods.values().map(|pod| pods::pod(pod, &owners));
-    let templates = inventory.controllers.values().filter_map(|made| templates::controller(made, inventory, &owners));
+    let managers = manager::Managers::of(inventory);
+    let template = |made| templates::controller(made, inventory, &owners, &managers);
+    let templates = inventory.controllers.values().filter_map(|made| template(&**made));
     let workflows = inventory.controllers.values().filter_map(|made| arc::workflow(made, inventory));
-    let listeners = inventory.controllers.values().filter_map(|made| arc::unseen_listener(made));
+    let listeners = inventory.controllers.values().filter_map(|made| managers.listener(made));
     roll_up(pods.chain(templates).chain(workflows).chain(listeners))
 }
 

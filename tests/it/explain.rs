@@ -10,7 +10,7 @@ use pull_patrol::cli::report::Look;
 use pull_patrol::credential::{Finding, FindingKind};
 use pull_patrol::outlook::Outlook;
 use pull_patrol::outlook::explain::{
-    Answer, BrokenReference, Dependent, ExplainedCredential, ExplainedImage, Explanation,
+    Answer, BrokenReference, Dependent, ExplainedCredential, ExplainedGap, ExplainedImage, Explanation,
 };
 use pull_patrol::runtime::Source;
 use pull_patrol::verdict::Status;
@@ -66,7 +66,8 @@ fn explanation(answer: Answer) -> Explanation {
 }
 
 fn pulls(images: Vec<ExplainedImage>) -> Explanation {
-    explanation(Answer::Pulls { images, broken_references: Vec::new(), right_now: Vec::new(), notes: Vec::new() })
+    let broken_references = Vec::new();
+    explanation(Answer::Pulls { images, broken_references, gaps: Vec::new(), right_now: Vec::new(), notes: Vec::new() })
 }
 
 fn telling() -> Explanation {
@@ -91,11 +92,28 @@ fn telling() -> Explanation {
     explanation(Answer::Pulls {
         images: vec![works, blocked, uncovered],
         broken_references: vec![broken],
+        gaps: vec![of_workflow_pods()],
         right_now: vec![
             "AutoscalingRunnerSet/arc-runner (runner): waiting on a pull right now: 2 pods (the registry refuses the credential)".into(),
         ],
         notes: vec!["what jobs pull inside the container dind of arc-runner is out of reach from here".into()],
     })
+}
+
+fn of_workflow_pods() -> ExplainedGap {
+    ExplainedGap {
+        workload_namespace: "ci".into(),
+        workload_kind: "AutoscalingRunnerSet".into(),
+        workload_name: "arc-runner".into(),
+        pod_role: "workflow",
+        outlook: Outlook::Unknown,
+        reason: "only a job says which image its workflow pod pulls; the pods inherit nothing from the runner's pod".into(),
+        fix: vec![
+            "# either the ServiceAccount default of workflow pods:".into(),
+            "kubectl -n ci patch serviceaccount default --type=merge -p '{\"imagePullSecrets\":[{\"name\":\"ghcr-pull\"}]}'"
+                .into(),
+        ],
+    }
 }
 
 fn of_secret() -> Explanation {
@@ -130,6 +148,37 @@ fn explanation_at_160_columns() {
     insta::assert_snapshot!(rendered(&telling(), Some(160), false));
 }
 
+/// Names as long as Kubernetes lets them be, many containers, and a registry behind a port.
+fn long() -> Explanation {
+    let name = "ghcr-pull-of-the-team-that-looks-after-everything-that-nobody-else-looks-after-2026-11";
+    let mut credential =
+        one(1, name, Status::Rejected, "denied", "the registry refuses it: revoked, wrong, or expired");
+    credential.registry = "registry.internal.example-corporation.com:5000/platform/images".into();
+    credential.username = "robot$platform+pull-only-account-for-runners".into();
+    let repository =
+        "registry.internal.example-corporation.com:5000/platform/images/github-actions-runner-with-all-tools";
+    let digest = "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
+    let mut image = image(&format!("{repository}@{digest}"), Outlook::Blocked, vec![credential]);
+    image.containers = (0..12).map(|number| format!("container-number-{number}")).collect();
+    image.reason = format!("every credential that matches fails: {name} (rejected)");
+    pulls(vec![image])
+}
+
+#[test]
+fn explanation_with_long_names_at_80_columns() {
+    insta::assert_snapshot!(rendered(&long(), Some(80), false));
+}
+
+#[test]
+fn explanation_with_long_names_at_160_columns() {
+    insta::assert_snapshot!(rendered(&long(), Some(160), false));
+}
+
+#[test]
+fn explanation_in_colour_at_80_columns() {
+    insta::assert_snapshot!(rendered(&telling(), Some(80), true).replace('\u{1b}', "ESC"));
+}
+
 #[test]
 fn explanation_of_a_secret_at_80_columns() {
     insta::assert_snapshot!(rendered(&of_secret(), Some(80), false));
@@ -137,11 +186,13 @@ fn explanation_of_a_secret_at_80_columns() {
 
 #[test]
 fn no_line_but_a_command_is_wider_than_the_terminal() {
-    for explanation in [telling(), of_secret()] {
+    for explanation in [telling(), of_secret(), long()] {
         for width in [60, 80, 119, 120, 160] {
             let text = rendered(&explanation, Some(width), false);
             for line in text.lines().filter(|line| !line.contains("kubectl")) {
-                assert!(line.chars().count() <= usize::from(width), "{width}: {line}");
+                // A name is not cut, whatever its length.
+                let is_one_word = !line.trim_start().contains(' ');
+                assert!(is_one_word || line.chars().count() <= usize::from(width), "{width}: {line}");
             }
         }
         assert!(rendered(&explanation, Some(80), true).contains("\u{1b}[38;5;"));
@@ -168,6 +219,17 @@ fn hostile_text_never_reaches_the_terminal_raw() {
 fn exit_codes() {
     let pulls_with = |outlook| pulls(vec![image("i", outlook, Vec::new())]);
     let with_credential = |status| pulls(vec![image("i", Outlook::Ok, vec![one(1, "s", status, "unverified", "")])]);
+    let with_gap = |outlook| {
+        let gaps = vec![ExplainedGap { outlook, ..of_workflow_pods() }];
+        let images = vec![image("i", Outlook::Ok, Vec::new())];
+        explanation(Answer::Pulls {
+            images,
+            broken_references: Vec::new(),
+            gaps,
+            right_now: Vec::new(),
+            notes: Vec::new(),
+        })
+    };
     let hidden = Explanation { complete: false, ..pulls_with(Outlook::Ok) };
     let mut by_choice = image("i", Outlook::Unverified, Vec::new());
     by_choice.by_choice = true;
@@ -181,6 +243,8 @@ fn exit_codes() {
         ("not listed by choice", pulls(vec![by_choice]), 0, 0),
         ("a dead credential on the list", with_credential(Status::Expired), 1, 1),
         ("a valid credential", with_credential(Status::Valid), 0, 0),
+        ("a role of which nothing is known", with_gap(Outlook::Unknown), 3, 3),
+        ("a role of which something is not known", with_gap(Outlook::Ok), 0, 0),
         ("something hidden", hidden, 3, 3),
         ("the telling one", telling(), 1, 1),
         ("a Secret that is well", of_secret(), 0, 0),

@@ -10,11 +10,12 @@ use serde_json::value::RawValue;
 use super::slice::{Kind, Slice};
 use crate::cluster::manifest::{MAX_BYTES, too_long};
 use crate::cluster::wire::{
-    ConfigMapShape, ControllerShape, HooksShape, Interner, Meta, MetaShape, PodShape, SecretShape, ServiceAccountShape,
-    ShapeError, TemplateSecretShape, at, controller, is_finished, pod, pull_secret, read_json, service_account,
+    ConfigMapShape, ControllerShape, HooksShape, Interner, ManagerShape, Meta, MetaShape, PodShape, SecretShape,
+    ServiceAccountShape, ShapeError, TemplateSecretShape, at, controller, is_finished, pod, pull_secret, read_json,
+    service_account,
 };
 use crate::cluster::{
-    Controller, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount, TemplateHolder,
+    Controller, ControllerKind, Inventory, ObjectRef, Pod, Problem, PullSecret, Scope, ServiceAccount, TemplateHolder,
 };
 
 /// An object of any kind.
@@ -141,7 +142,11 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
             let hooks = if kind.is_arc() { Some(read_json::<HooksShape<'_>>(json)?) } else { None };
             let meta = shape.metadata.meta();
             let at = place(slice, &meta, interner)?;
-            let controller = controller(kind, &shape, hooks.as_ref(), at.clone(), interner)?;
+            let mut controller = controller(kind, &shape, hooks.as_ref(), at.clone(), interner)?;
+            if kind == ControllerKind::Deployment {
+                let manager = read_json::<ManagerShape<'_>>(json)?.manager(interner);
+                controller.manager = manager.map(Box::new);
+            }
             (at, meta.resource_version.to_string(), Some(Object::Controller(Arc::new(controller))))
         }
         Kind::Templates(holder) => {

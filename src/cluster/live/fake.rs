@@ -185,8 +185,10 @@ impl State {
 
     fn answer(&mut self, request: &Request<kube::client::Body>) -> Option<Response<Body>> {
         self.requests.push(request.uri().to_string());
-        if let ["", "apis", group, _version] = request.uri().path().split('/').collect::<Vec<_>>()[..] {
-            return Some(self.discover(group));
+        if let ["", "apis", group, ref rest @ ..] = request.uri().path().split('/').collect::<Vec<_>>()[..]
+            && rest.len() < 2
+        {
+            return Some(self.discover(group, rest.is_empty()));
         }
         let asked = Asked::read(request.uri());
         let fault =
@@ -212,8 +214,8 @@ impl State {
         Some(if asked.verb == "watch" { self.watch(asked) } else { self.list(&asked) })
     }
 
-    /// What everybody may read: the resources of a group, or that there are none.
-    fn discover(&self, group: &str) -> Response<Body> {
+    /// What everybody may read: the versions of a group or the resources of one, or that there are none.
+    fn discover(&self, group: &str, versions: bool) -> Response<Body> {
         let known = Resource::ALL.into_iter().filter(|resource| resource.group() == group);
         let here: Vec<Value> = known
             .map(Resource::as_str)
@@ -223,7 +225,14 @@ impl State {
         if here.is_empty() {
             return respond(404, status(404, "the server could not find the requested resource").to_string());
         }
-        respond(200, json!({"kind": "APIResourceList", "resources": here}).to_string())
+        respond(
+            200,
+            if versions {
+                json!({"kind": "APIGroup", "versions": [{"version": "v1alpha1"}]}).to_string()
+            } else {
+                json!({"kind": "APIResourceList", "resources": here}).to_string()
+            },
+        )
     }
 
     fn list(&self, asked: &Asked) -> Response<Body> {

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::WatchObserver;
 use super::decode::{self, Item, Object};
-use super::request::{self, Failure, Reason, Watch};
+use super::request::{self, Failure, Presence, Reason, Watch};
 use super::slice::{Kind, Slice};
 use crate::cluster::wire::Interner;
 use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory};
@@ -162,7 +162,18 @@ impl<M: WatchObserver> Follower<'_, M> {
     async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) {
         let (resource, reason) = (self.slice.resource(), failure.reason.as_str());
         if self.slice.is_optional() {
-            if request::is_absent(&self.context.client, self.slice, failure).await {
+            let presence = request::presence(&self.context.client, self.slice, failure).await;
+            if presence == Presence::Elsewhere {
+                info!(
+                    resource = resource.as_str(),
+                    path = self.slice.path(),
+                    "reading it in the version that the cluster serves"
+                );
+                // A definition that changes under us in a circle must not make us spin.
+                tokio::time::sleep(backoff.next().unwrap_or(ABSENT_PAUSE)).await;
+                return;
+            }
+            if presence == Presence::Absent {
                 debug!(resource = resource.as_str(), scope = %self.slice.scope(), "the cluster has none");
                 self.send(What::Absent).await;
                 self.told.store(0, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use super::slice::{Kind, Slice, WATCH_SECONDS};
+use crate::cluster::ControllerKind;
 use crate::cluster::wire::{Text, nullable};
 
 /// Every reason for which a list or a watch fails, as metrics label it.
@@ -155,28 +156,76 @@ impl PageText {
     }
 }
 
-/// Whether a failure tells that the cluster does not have the kind at all. A refusal does not tell, since RBAC is asked
-/// before the kind is looked for; so for a custom resource discovery is asked, which everybody may read.
-pub(super) async fn is_absent(client: &kube::Client, slice: &Slice, failure: &Failure) -> bool {
-    let Kind::Controllers(kind) = slice.kind else { return false };
-    match failure.code {
-        Some(404) => true,
-        Some(403) if kind.is_arc() => {
-            let path = format!("/apis/{}/{}", kind.group(), kind.version());
-            let request = http::Request::get(path).body(Vec::new());
-            let Ok(request) = request else { return false };
-            let answer = timeout(OPEN_TIMEOUT, client.request::<Discovered>(request)).await;
-            match answer {
-                Ok(Ok(found)) => !found.resources.iter().any(|one| one.name == slice.resource().as_str()),
-                Ok(Err(kube::Error::Api(status))) => status.code == 404,
-                _ => false,
-            }
-        }
-        _ => false,
+/// What a failure tells of whether the cluster has the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has it, or that cannot be told.
+    There,
+    /// It has it in another version, in which the slice is read from now on.
+    Elsewhere,
+    /// It does not have it at all.
+    Absent,
+}
+
+/// Whether a failure tells that the cluster does not have the kind. A refusal does not tell, since RBAC is asked before the
+/// kind is looked for; and where it is not found it can be there in another version than the one that we know. So for a
+/// custom resource discovery is asked, which everybody may read.
+pub(super) async fn presence(client: &kube::Client, slice: &Slice, failure: &Failure) -> Presence {
+    let (Kind::Controllers(kind), Some(code @ (403 | 404))) = (slice.kind, failure.code) else {
+        return Presence::There;
+    };
+    if !kind.is_arc() {
+        return if code == 404 { Presence::Absent } else { Presence::There };
+    }
+    match served_version(client, slice, kind).await {
+        Ok(Some(version)) if slice.read_in(&version) => Presence::Elsewhere,
+        Ok(None) => Presence::Absent,
+        // Discovery lags behind a definition that comes or goes.
+        Ok(Some(_)) | Err(()) if code == 404 => Presence::Absent,
+        Ok(Some(_)) | Err(()) => Presence::There,
     }
 }
 
-/// What discovery tells of a version of a group. It holds no secrets, so it may pass through kube's own reader.
+/// The version in which the cluster serves a custom resource: the one that we know if it does, else the one that it prefers.
+async fn served_version(client: &kube::Client, slice: &Slice, kind: ControllerKind) -> Result<Option<String>, ()> {
+    let group = format!("/apis/{}", kind.group());
+    let Some(found) = discover::<Group>(client, &group).await? else { return Ok(None) };
+    let mut versions: Vec<String> = found.versions.into_iter().map(|one| one.version).collect();
+    // Versions come in the order of preference.
+    versions.sort_by_key(|version| version != kind.version());
+    for version in versions {
+        let served = discover::<Discovered>(client, &format!("{group}/{version}")).await?;
+        let is_it = |one: &DiscoveredResource| one.name == slice.resource().as_str();
+        if served.is_some_and(|served| served.resources.iter().any(is_it)) {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// A document of discovery; `None` where there is none. It holds no secrets, so it may pass through kube's own reader.
+async fn discover<T: serde::de::DeserializeOwned>(client: &kube::Client, path: &str) -> Result<Option<T>, ()> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(|_| ())?;
+    match timeout(OPEN_TIMEOUT, client.request::<T>(request)).await {
+        Ok(Ok(found)) => Ok(Some(found)),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+        _ => Err(()),
+    }
+}
+
+/// What discovery tells of a group.
+#[derive(Debug, Deserialize)]
+struct Group {
+    #[serde(default)]
+    versions: Vec<GroupVersion>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GroupVersion {
+    version: String,
+}
+
+/// What discovery tells of a version of a group.
 #[derive(Debug, Deserialize)]
 struct Discovered {
     #[serde(default)]
@@ -196,7 +245,7 @@ pub(super) async fn page(
     limit: u32,
     continue_token: Option<String>,
 ) -> Result<PageText, Failure> {
-    let request = Request::new(&*slice.path)
+    let request = Request::new(slice.path())
         .list(&slice.list_params(limit, continue_token))
         .map_err(|error| Failure::new(Reason::Api, chain(&error)))?;
     let fetch = async {
@@ -233,7 +282,7 @@ pub(super) struct Event<'a> {
 impl Watch {
     /// Open a watch that goes on from a version.
     pub(super) async fn open(client: &kube::Client, slice: &Slice, version: &str) -> Result<Self, Failure> {
-        let mut request = Request::new(&*slice.path)
+        let mut request = Request::new(slice.path())
             .watch(&slice.watch_params(), version)
             .map_err(|error| Failure::new(Reason::Api, chain(&error)))?;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

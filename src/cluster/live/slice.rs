@@ -1,6 +1,6 @@
 //! What is listed and watched on its own: a kind of object, all of it or in one namespace.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::api::{ListParams, WatchParams};
 
@@ -36,7 +36,11 @@ pub(super) struct Slice {
     pub(super) kind: Kind,
     /// One namespace, or all that the scope admits.
     pub(super) namespace: Option<Arc<str>>,
-    pub(super) path: String,
+    /// Where it is, but for the version of a custom resource.
+    base: String,
+    rest: String,
+    /// The version of a custom resource that the cluster serves, where it is another than the one that we know.
+    version: Arc<RwLock<Option<String>>>,
     fields: Option<String>,
     labels: Option<String>,
     /// The one object that is wanted, with the keys of it that count.
@@ -60,12 +64,12 @@ impl Slice {
     fn new(kind: Kind, namespace: Option<Arc<str>>, scope: &Scope) -> Self {
         let resource = kind.resource().as_str();
         let base = match kind {
-            Kind::Controllers(kind) => format!("/apis/{}/{}", kind.group(), kind.version()),
-            _ => "/api/v1".to_owned(),
+            Kind::Controllers(kind) => format!("/apis/{}", kind.group()),
+            _ => "/api".to_owned(),
         };
-        let path = match &namespace {
-            Some(namespace) => format!("{base}/namespaces/{namespace}/{resource}"),
-            None => format!("{base}/{resource}"),
+        let rest = match &namespace {
+            Some(namespace) => format!("namespaces/{namespace}/{resource}"),
+            None => resource.to_owned(),
         };
         let mut fields: Vec<String> = match kind {
             Kind::Secrets(secret_type) => vec![format!("type={secret_type}")],
@@ -81,7 +85,7 @@ impl Slice {
             _ => None,
         };
         let fields = (!fields.is_empty()).then(|| fields.join(","));
-        Self { kind, namespace, path, fields, labels, named: None }
+        Self { kind, namespace, base, rest, version: Arc::default(), fields, labels, named: None }
     }
 
     /// The slice of one object, which a Role with its name is enough for: the API server takes the name of a request from
@@ -90,7 +94,9 @@ impl Slice {
         let resource = holder.resource().as_str();
         Self {
             kind: Kind::Templates(holder),
-            path: format!("/api/v1/namespaces/{}/{resource}", at.namespace),
+            base: "/api".to_owned(),
+            rest: format!("namespaces/{}/{resource}", at.namespace),
+            version: Arc::default(),
             namespace: Some(Arc::clone(&at.namespace)),
             fields: Some(format!("metadata.name={}", at.name)),
             labels: None,
@@ -111,6 +117,26 @@ impl Slice {
     /// Whether the inventory is complete without it.
     pub(super) fn is_optional(&self) -> bool {
         self.is_of_one() || self.resource().is_optional()
+    }
+
+    /// The path of its requests.
+    pub(super) fn path(&self) -> String {
+        let other = self.version.read().unwrap_or_else(PoisonError::into_inner);
+        let version = other.as_deref().unwrap_or(match self.kind {
+            Kind::Controllers(kind) => kind.version(),
+            _ => "v1",
+        });
+        format!("{}/{version}/{}", self.base, self.rest)
+    }
+
+    /// Read it in this version from now on; tells whether that is another than before.
+    pub(super) fn read_in(&self, version: &str) -> bool {
+        let known = matches!(self.kind, Kind::Controllers(kind) if kind.version() == version);
+        let wanted = (!known).then(|| version.to_owned());
+        let mut other = self.version.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *other != wanted;
+        *other = wanted;
+        changed
     }
 
     pub(super) fn resource(&self) -> Resource {
@@ -199,11 +225,12 @@ mod tests {
         let slices = slices(&scope(&[], &["kube-system", "x"]));
         let told: Vec<_> = slices
             .iter()
-            .map(|slice| (&*slice.path, slice.fields.as_deref().unwrap(), slice.labels.as_deref().unwrap_or("")))
+            .map(|slice| (slice.path(), slice.fields.as_deref().unwrap(), slice.labels.as_deref().unwrap_or("")))
             .collect();
         let excluded = "metadata.namespace!=kube-system,metadata.namespace!=x";
+        let first: Vec<_> = told[..4].iter().map(|(path, fields, labels)| (&**path, *fields, *labels)).collect();
         assert_eq!(
-            told[..4],
+            first,
             [
                 ("/api/v1/secrets", &*format!("type=kubernetes.io/dockerconfigjson,{excluded}"), "!runner-pod"),
                 ("/api/v1/secrets", &*format!("type=kubernetes.io/dockercfg,{excluded}"), "!runner-pod"),
@@ -211,7 +238,7 @@ mod tests {
                 ("/api/v1/pods", &*format!("status.phase!=Succeeded,status.phase!=Failed,{excluded}"), ""),
             ]
         );
-        let others: Vec<_> = told[4..].iter().map(|(path, ..)| *path).collect();
+        let others: Vec<_> = told[4..].iter().map(|(path, ..)| &**path).collect();
         assert_eq!(others[0], "/apis/apps/v1/deployments");
         assert_eq!(others[6], "/apis/actions.github.com/v1alpha1/autoscalingrunnersets");
         assert_eq!(others[13], "/apis/actions.summerwind.dev/v1alpha1/runnersets");
@@ -219,10 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_resource_is_read_in_the_version_that_is_served() {
+        let slices = slices(&scope(&["a"], &[]));
+        let set = slices.iter().find(|slice| slice.resource() == Resource::AutoscalingRunnerSets).unwrap();
+        let path = |version| format!("/apis/actions.github.com/{version}/namespaces/a/autoscalingrunnersets");
+        assert!(!set.read_in("v1alpha1") && set.read_in("v1beta1") && !set.read_in("v1beta1"));
+        assert_eq!(set.path(), path("v1beta1"));
+        assert!(set.read_in("v1alpha1"));
+        assert_eq!(set.path(), path("v1alpha1"));
+    }
+
+    #[test]
     fn listed_namespaces_are_asked_one_by_one() {
         let slices = slices(&scope(&["a", "b"], &[]));
         assert_eq!(slices.len(), 2 * 18);
-        assert!(slices.iter().all(|slice| slice.path.contains("/namespaces/")));
+        assert!(slices.iter().all(|slice| slice.path().contains("/namespaces/")));
         assert!(slices[0].covers(&ObjectRef::new("a", "x")) && !slices[0].covers(&ObjectRef::new("b", "x")));
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::apply::Ledger;
 use super::follow::{self, Change, Listed, What};
-use super::request::{self, Failure, Reason};
+use super::request::{self, Failure, Presence, Reason};
 use super::slice::{Slice, slices};
 use super::templates;
 use crate::cluster::templates::Keys;
@@ -63,7 +63,9 @@ pub async fn snapshot_cluster(client: &kube::Client, scope: &Scope) -> Result<In
     for (index, listed) in lists.into_iter().enumerate() {
         let what = match listed {
             Ok(listed) => What::Listed(listed),
-            Err(failure) if request::is_absent(client, &slices[index], &failure).await => What::Absent,
+            Err(failure) if request::presence(client, &slices[index], &failure).await == Presence::Absent => {
+                What::Absent
+            }
             Err(failure) if failure.reason == Reason::Forbidden => What::Denied("list"),
             Err(failure) if failure.code == Some(401) => return Err(SnapshotError::Unauthenticated),
             // A broken conversion webhook of one kind must not hide the rest of the cluster.
@@ -122,6 +124,9 @@ async fn list(client: &kube::Client, slice: &Slice, scope: &Scope, interner: &In
             Ok(listed) => return Ok(listed),
             Err(failure) => failure,
         };
+        if request::presence(client, slice, &failure).await == Presence::Elsewhere {
+            continue;
+        }
         let passing = match failure.reason {
             Reason::Transport | Reason::Expired => true,
             Reason::Api => failure.code.is_some_and(|code| code == 429 || code >= 500),

@@ -7,8 +7,8 @@ use super::document::Origin;
 use super::node::Node;
 use super::{Contents, Loaded, docker, templates};
 use crate::cluster::wire::{
-    ControllerShape, Head, HooksShape, Interner, LabelShape, MetaShape, PodShape, SecretShape, ServiceAccountShape,
-    ShapeError, TemplateSecretShape, controller, is_finished, pod, pull_secret, service_account,
+    ControllerShape, Head, HooksShape, Interner, LabelShape, ManagerShape, MetaShape, PodShape, SecretShape,
+    ServiceAccountShape, ShapeError, TemplateSecretShape, controller, is_finished, pod, pull_secret, service_account,
 };
 use crate::cluster::{ControllerKind, HookTemplates, ObjectRef, Problem, Scope, TemplateHolder};
 
@@ -189,7 +189,10 @@ impl<'a> Reader<'a> {
         let Some(kind) = ControllerKind::of(placed.api_version, placed.kind) else { return Ok(()) };
         let shape: ControllerShape<'_> = node.read()?;
         let hooks = if kind.is_arc() { Some(node.read::<HooksShape<'_>>()?) } else { None };
-        let controller = controller(kind, &shape, hooks.as_ref(), placed.at, self.interner)?;
+        let mut controller = controller(kind, &shape, hooks.as_ref(), placed.at, self.interner)?;
+        if kind == ControllerKind::Deployment {
+            controller.manager = node.read::<ManagerShape<'_>>()?.manager(self.interner).map(Box::new);
+        }
         self.contents.objects.push(Loaded::Controller(Arc::new(controller)));
         Ok(())
     }

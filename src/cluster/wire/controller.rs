@@ -10,7 +10,9 @@ use super::pod::{Container, PodMeta, PodSpec, cut, template};
 use super::text::{List, Text, nullable};
 use super::{Interner, NameRef, ShapeError};
 use crate::cluster::objects::ContainerKind;
-use crate::cluster::{ArcTraits, Controller, ControllerKind, ObjectRef, Owner, PodImage, PodTemplate, RunnerStatus};
+use crate::cluster::{
+    ArcTraits, Controller, ControllerKind, ListenerTemplate, ObjectRef, Owner, PodImage, PodTemplate, RunnerStatus,
+};
 
 /// The name that ARC gives the container of a runner (`EphemeralRunnerContainerName` in `constants.go`).
 pub(super) const RUNNER: &str = "runner";
@@ -47,6 +49,9 @@ struct ControllerSpec<'a> {
     job_template: JobTemplate<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
     github_config_url: Text<'a>,
+    /// Of a scale set.
+    #[serde(borrow)]
+    listener_template: Option<Template<'a>>,
     /// Of an `EphemeralRunnerSet`, whose template stands inline beside its own fields.
     #[serde(borrow, deserialize_with = "nullable")]
     ephemeral_runner_spec: EphemeralRunnerSpec<'a>,
@@ -139,9 +144,12 @@ pub(in crate::cluster) fn controller(
     };
     let template =
         makes_pods(kind, shape, owner.as_ref(), idle).then(|| pod_template(kind, shape, &at, interner)).transpose()?;
-    let arc =
-        kind.is_arc().then(|| arc_traits(kind, shape, hooks, interner)).filter(|arc| *arc != ArcTraits::default());
-    Ok(Controller { at, kind, owner, template, idle, arc: arc.map(Box::new) })
+    let arc = kind
+        .is_arc()
+        .then(|| arc_traits(kind, shape, hooks, interner))
+        .transpose()?
+        .filter(|arc| *arc != ArcTraits::default());
+    Ok(Controller { at, kind, owner, template, idle, arc: arc.map(Box::new), manager: None })
 }
 
 /// The owner of an object. What a person made, such as a Deployment, is the top for us, though an operator of a kind that
@@ -244,12 +252,12 @@ fn arc_traits(
     shape: &ControllerShape<'_>,
     hooks: Option<&HooksShape<'_>>,
     interner: &Interner,
-) -> ArcTraits {
+) -> Result<ArcTraits, ShapeError> {
     let (spec, status) = (&shape.spec, &shape.status);
     let url = [&spec.github_config_url, &spec.ephemeral_runner_spec.github_config_url];
     let url = url.into_iter().find(|url| !url.is_empty()).map_or("", |url| url);
     let serves = kind == ControllerKind::AutoscalingListener && !spec.autoscaling_runner_set_name.is_empty();
-    ArcTraits {
+    Ok(ArcTraits {
         hooks: hooks.and_then(|hooks| hooks.hooks(interner)),
         github_host: host_of(url).into(),
         scale_set: serves.then(|| ObjectRef {
@@ -261,7 +269,21 @@ fn arc_traits(
             reason: cut(&status.reason, STATUS_REASON_LIMIT),
             message: cut(&status.message, STATUS_MESSAGE_LIMIT),
         }),
-    }
+        listener: spec
+            .listener_template
+            .as_ref()
+            .map(|template| listener_template(&template.spec, interner))
+            .transpose()?,
+    })
+}
+
+fn listener_template(spec: &PodSpec<'_>, interner: &Interner) -> Result<ListenerTemplate, ShapeError> {
+    let made = template(spec, interner)?;
+    Ok(ListenerTemplate {
+        pull_secrets: spec.image_pull_secrets.is_written().then_some(made.pull_secrets),
+        images: made.images,
+        has_containers: spec.has_containers(),
+    })
 }
 
 /// The host of an address, in lower case, without user and port.

@@ -8,7 +8,7 @@ use super::convert::names;
 use super::pod::{PodSpec, template};
 use super::text::{List, Text, nullable};
 use super::{Interner, ShapeError};
-use crate::cluster::{HookTemplate, HookTemplateRef, Hooks, TemplateHolder};
+use crate::cluster::{HookTemplate, HookTemplateRef, Hooks, RunnerContainer, TemplateHolder};
 
 /// Turns hooks on: the path of the hook's program.
 const HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
@@ -180,7 +180,13 @@ impl Runner<'_> {
             None => HookTemplateRef::None,
             Some(path) => self.resolve(&path.value, mounts, interner),
         };
-        Some(Hooks { fs_init, template })
+        let runner = RunnerContainer {
+            index: self.containers.0.iter().position(|container| &*container.name == RUNNER),
+            env: container.is_some_and(|container| container.env.is_written()),
+            mounts: container.is_some_and(|container| container.volume_mounts.is_written()),
+            volumes: self.volumes.is_written(),
+        };
+        Some(Hooks { fs_init, template, runner })
     }
 
     /// The object that stands behind a path of the container: the mount with the longest matching path, its volume, and

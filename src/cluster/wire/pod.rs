@@ -122,6 +122,13 @@ pub(super) struct PodSpec<'a> {
     volumes: List<Volume<'a>>,
 }
 
+impl PodSpec<'_> {
+    /// Whether it has containers, with an image or without.
+    pub(super) fn has_containers(&self) -> bool {
+        !self.containers.0.is_empty()
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Container<'a> {

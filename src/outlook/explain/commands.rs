@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Target;
-use crate::outlook::gaps;
+use super::arc::{self, WorkflowPods};
+use crate::cluster::Controller;
 use crate::outlook::words::{Cause, Failing, create, edit, quoted, registry_of};
 use crate::outlook::workloads::Broken;
 use crate::verdict::Status;
@@ -21,6 +22,8 @@ pub(super) struct Patient<'a> {
     pub(super) pull: &'a Pull,
     /// The `ServiceAccount` of the pods, where it is known.
     pub(super) service_account: Option<&'a str>,
+    /// The scale set or whatever else makes the pods, where it is among the objects.
+    pub(super) controller: Option<&'a Controller>,
     pub(super) broken: &'a Broken,
     /// A name for a new Secret that none in the namespace has, so that nothing is written over.
     pub(super) free_name: &'a str,
@@ -101,49 +104,62 @@ impl Patient<'_> {
 
     /// Put a Secret on the list, behind those that are there: a patch of this list replaces it.
     fn name(&self, secret: &str) -> Vec<String> {
+        let (key, pull) = (self.key, self.pull);
+        let names = arc::with_last(&pull.secrets, secret);
         // The template of a scale set makes neither its listener nor its workflow pods.
-        if matches!(self.key.role, PodRole::Listener | PodRole::Workflow)
-            && let Some(way) = gaps::where_to_name(self.key, self.pull, secret)
-        {
-            // A line break in a name would end the comment.
-            return vec![format!("# {}", way.replace(char::is_control, " "))];
+        match key.role {
+            PodRole::Listener => return arc::listener(key, &pull.namespace, self.controller, &names),
+            PodRole::Workflow => {
+                let account = self.service_account.unwrap_or("default");
+                let pods = WorkflowPods { key, account, source: pull.source, runners: self.controller };
+                return pods.ways(&names);
+            }
+            PodRole::Runner | PodRole::Pod => {}
         }
-        let mut names: Vec<&str> = self.pull.secrets.iter().map(AsRef::as_ref).filter(|name| *name != secret).collect();
-        names.push(secret);
-        let list: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
-        let (namespace, name) = (quoted(&self.key.namespace), quoted(&self.key.name));
-        let kind = self.key.kind.to_lowercase();
-        let patch = |kind: &str, name: &str, document: serde_json::Value| {
-            let (kind, document) = (quoted(kind), quoted(&document.to_string()));
-            format!("kubectl -n {namespace} patch {kind} {name} --type=merge -p {document}")
-        };
-        let template = json!({ "template": { "spec": { "imagePullSecrets": list } } });
-        if let (SecretSource::ServiceAccount, Some(account)) = (self.pull.source, self.service_account) {
-            let account = quoted(account);
+        let list = arc::references(&names);
+        let kind = key.kind.to_lowercase();
+        let patch = |document: Value| arc::patch(&key.namespace, &kind, &key.name, "merge", &document);
+        if let (SecretSource::ServiceAccount, Some(account)) = (pull.source, self.service_account) {
+            let document = json!({ "imagePullSecrets": list });
             return vec![
-                patch("serviceaccount", &account, json!({ "imagePullSecrets": list })),
+                arc::patch(&key.namespace, "serviceaccount", account, "merge", &document),
                 "# a pod takes this over when it is made: make the pods anew".to_owned(),
             ];
         }
+        let template = json!({ "template": { "spec": { "imagePullSecrets": list } } });
         match kind.as_str() {
             "deployment"
             | "statefulset"
             | "daemonset"
             | "replicaset"
             | "replicationcontroller"
-            | "autoscalingrunnerset" => vec![patch(&kind, &name, json!({ "spec": template }))],
-            "cronjob" => vec![patch(&kind, &name, json!({ "spec": { "jobTemplate": { "spec": template } } }))],
-            "pod" => vec![
-                "# the list of a pod cannot be changed, so it is made anew".to_owned(),
-                format!(
-                    "kubectl -n {namespace} get pod {name} -o yaml | kubectl patch --local -f - --type=merge -o yaml -p {} \
-                     | kubectl replace --force -f -",
-                    quoted(&json!({ "spec": { "imagePullSecrets": list } }).to_string())
-                ),
+            | "runnerdeployment"
+            | "runnerreplicaset"
+            | "runnerset" => vec![patch(json!({ "spec": template }))],
+            "autoscalingrunnerset" => {
+                vec![arc::values_note("template.spec.imagePullSecrets"), patch(json!({ "spec": template }))]
+            }
+            "cronjob" => vec![patch(json!({ "spec": { "jobTemplate": { "spec": template } } }))],
+            "runner" => vec![patch(json!({ "spec": { "imagePullSecrets": list } }))],
+            "job" => vec![
+                "# the template of a Job cannot be changed: make the Job anew from its manifest, the Secret named in \
+                 `spec.template.spec.imagePullSecrets`"
+                    .to_owned(),
             ],
+            "pod" => {
+                let (namespace, name) = (quoted(&key.namespace), quoted(&key.name));
+                vec![
+                    "# the list of a pod cannot be changed, so it is made anew".to_owned(),
+                    format!(
+                        "kubectl -n {namespace} get pod {name} -o yaml | kubectl patch --local -f - --type=merge -o yaml -p {} \
+                         | kubectl replace --force -f -",
+                        quoted(&json!({ "spec": { "imagePullSecrets": list } }).to_string())
+                    ),
+                ]
+            }
             _ => vec![
                 "# under imagePullSecrets of the pod template, name the Secret behind those that are there".to_owned(),
-                edit(self.key),
+                edit(key),
             ],
         }
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::commands::Patient;
+use super::gaps::Gaps;
 use super::target::{Found, same_image};
 use super::{Answer, BrokenReference, ExplainedCredential, ExplainedImage, Target};
-use crate::cluster::ObjectRef;
+use crate::cluster::{Controller, ControllerKind, ObjectRef};
 use crate::outlook::build::Inputs;
 use crate::outlook::credentials::{self, Entries, JudgedEntry};
 use crate::outlook::images::{Image, Images};
@@ -17,7 +18,7 @@ use crate::outlook::words::{self, Cause};
 use crate::outlook::workloads::{Attempt, Broken, Context, Presented, Pulls, Resolved};
 use crate::outlook::{Outlook, findings, images, live, view};
 use crate::verdict::Status;
-use crate::workload::{PodRole, SecretSource, Workload};
+use crate::workload::{PodRole, SecretSource, Workload, WorkloadKey};
 
 pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: DateTime<Utc>) -> Answer {
     let entries = Entries::of(inputs.book);
@@ -29,8 +30,8 @@ pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: D
     let teller = Teller { inputs, target, entries: &entries, images: &images, judged: &judged, context: &context };
     let mut shown = Vec::new();
     let mut broken_references = BTreeSet::new();
-    let mut notes = Vec::new();
-    let mut right_now = Vec::new();
+    let (mut gaps, mut right_now, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let of_gaps = Gaps { inputs, target };
     for (key, (workload, resolved, broken)) in inputs.workloads.keys().zip(&pulls.workloads) {
         if !found.workloads.contains_key(key) {
             continue;
@@ -40,17 +41,20 @@ pub(super) fn answer(inputs: &Inputs<'_>, found: &Found, target: &Target, now: D
             Target::Image(image) => same_image(image, &pull.pull.image),
             _ => true,
         };
+        let first = shown.len();
         for pull in resolved.iter().filter(wanted) {
             shown.push(teller.image(workload, pull, broken, account.as_deref()));
             let named = broken.iter().filter(|(name, _)| pull.pull.secrets.contains(name));
             broken_references
                 .extend(named.map(|(name, reason)| BrokenReference { secret_name: name.to_string(), reason }));
         }
+        gaps.extend(of_gaps.of(workload, &shown[first..]));
         notes.extend(note(workload));
         right_now.extend(happening(inputs, workload, now));
     }
     notes.dedup();
-    Answer::Pulls { images: shown, broken_references: broken_references.into_iter().collect(), right_now, notes }
+    let broken_references = broken_references.into_iter().collect();
+    Answer::Pulls { images: shown, broken_references, gaps, right_now, notes }
 }
 
 /// What happens to the pods of a workload at this moment, and to those that are gone.
@@ -61,6 +65,13 @@ fn happening(inputs: &Inputs<'_>, workload: &Workload, now: DateTime<Utc>) -> Ve
     let waiting: Vec<_> = failing.pods.iter().map(|(why, pods)| (*why, *pods)).collect();
     let told = view::waiting_in(&waiting).into_iter().chain(view::vanished_in(&failing.gone, now));
     told.map(|words| format!("{}/{}{role}: {words}", key.kind, key.name)).collect()
+}
+
+/// What makes the pods of a workload, if it is among the objects.
+pub(super) fn controller<'a>(inputs: &Inputs<'a>, key: &WorkloadKey) -> Option<&'a Controller> {
+    let kind = ControllerKind::ALL.into_iter().find(|kind| kind.as_str() == &*key.kind)?;
+    let at = ObjectRef { namespace: key.namespace.clone(), name: key.name.clone() };
+    inputs.inventory.controllers.get(&(kind, at)).map(AsRef::as_ref)
 }
 
 /// What a runner pulls inside itself is known to nobody outside.
@@ -125,6 +136,7 @@ impl Teller<'_, '_> {
             key,
             pull: pull.pull,
             service_account,
+            controller: controller(self.inputs, key),
             broken,
             free_name: &self.free_name(&pull.pull.namespace),
         };

@@ -11,7 +11,12 @@ const OTHER: Login<'_> = ("ci-two", "p2");
 const WEB: &str = "ghcr.io/acme/web:1";
 
 impl World {
-    fn explain(&self, namespace: Option<&str>, target: &str, image: Option<&str>) -> Result<Explanation, ExplainError> {
+    pub(super) fn explain(
+        &self,
+        namespace: Option<&str>,
+        target: &str,
+        image: Option<&str>,
+    ) -> Result<Explanation, ExplainError> {
         let registries = self.registries();
         let workloads = workloads(&self.inventory);
         let mut book = Book::new(identifier(), registries.clone());
