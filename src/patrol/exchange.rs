@@ -1,28 +1,16 @@
 //! One question carried out: from an [`Ask`] to the evidence, as a task of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Patrol;
+use super::{Answer, Patrol};
 use crate::credential::{Password, TokenKind, Username};
-use crate::plan::{Ask, Cadence, Issuer, LoginId, Registry};
-use crate::probe::{
-    AccessAnswer, Evidence, IssuerAnswer, LoginAnswer, Outcome, ProbeKind, Prober, SsoAnswer, Unproven,
-};
+use crate::plan::{Ask, Issuer, LoginId, Registry};
+use crate::probe::{IssuerAnswer, Prober, SsoAnswer};
 
 /// How many organisations are asked about SSO with one token in one exchange.
 const MOST_ORGANISATIONS: usize = 3;
-
-/// What came back.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Login(Evidence<LoginAnswer>),
-    Access(Evidence<AccessAnswer>),
-    Issuer(Evidence<IssuerAnswer>),
-    Canary(Evidence<AccessAnswer>),
-}
 
 /// A question with its answer.
 #[derive(Debug)]
@@ -31,45 +19,6 @@ pub(super) struct Finished {
     /// The registry (label) that the exchange counts for.
     pub(super) host: Arc<str>,
     pub(super) answer: Answer,
-}
-
-impl Finished {
-    /// Kind, outcome and duration, for the counters.
-    pub(super) fn measured(&self) -> (ProbeKind, Outcome, Duration) {
-        match &self.answer {
-            Answer::Login(evidence) => (ProbeKind::Login, evidence.answer.outcome(), evidence.took),
-            Answer::Access(evidence) => (ProbeKind::Access, evidence.answer.outcome(), evidence.took),
-            Answer::Issuer(evidence) => (ProbeKind::Issuer, evidence.answer.outcome(), evidence.took),
-            Answer::Canary(evidence) => (ProbeKind::Canary, evidence.answer.outcome(), evidence.took),
-        }
-    }
-
-    /// When to ask again for a question that is wanted no more: the host, or the owner, may want to be left alone.
-    pub(super) fn throttled(&self) -> Cadence {
-        fn of<A: crate::probe::Answer>(evidence: &Evidence<A>) -> Option<Cadence> {
-            match (evidence.answer.unproven()?, evidence.retry_after?) {
-                (Unproven::OwnerThrottled | Unproven::LockedOut, wait) => Some(Cadence::OwnerNotBefore(wait)),
-                (Unproven::Throttled, wait) => Some(Cadence::NotBefore(wait)),
-                _ => None,
-            }
-        }
-        let told = match &self.answer {
-            Answer::Login(evidence) => of(evidence),
-            Answer::Access(evidence) | Answer::Canary(evidence) => of(evidence),
-            Answer::Issuer(evidence) => of(evidence),
-        };
-        told.unwrap_or(Cadence::Routine)
-    }
-
-    /// Whether a login or token was refused as such.
-    pub(super) fn refused(&self) -> bool {
-        match &self.answer {
-            Answer::Login(evidence) => evidence.answer == LoginAnswer::Refused,
-            Answer::Access(evidence) => evidence.answer == AccessAnswer::LoginRefused,
-            Answer::Issuer(evidence) => evidence.answer == IssuerAnswer::Disowned,
-            Answer::Canary(_) => false,
-        }
-    }
 }
 
 /// Everything a task needs, owned, so that the book may change while the exchange is in flight.
@@ -125,7 +74,10 @@ impl Exchange {
                 {
                     for organisation in &denied_by {
                         let answer = prober.sso(&issuer, &registry, &password, organisation).await.answer;
-                        facts.sso_required |= answer == SsoAnswer::Demanded;
+                        if answer == SsoAnswer::Demanded {
+                            facts.sso_required = true;
+                            facts.sso_demanded_by.push(organisation.clone());
+                        }
                     }
                 }
                 Answer::Issuer(evidence)
@@ -152,7 +104,7 @@ impl Patrol {
         true
     }
 
-    /// The first components of repositories that are proven denied to a login: on GitHub's registries the organisations.
+    /// The first components of repositories that are denied to a login: on GitHub's registries the organisations.
     fn denied_by(&self, login: LoginId) -> Vec<String> {
         let mut owners: Vec<String> = self
             .ledger

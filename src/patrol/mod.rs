@@ -7,6 +7,7 @@ mod exchange;
 mod explain;
 mod late;
 mod once;
+mod round;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::exchange::{Answer, Finished};
+use self::exchange::Finished;
 pub use self::explain::Question;
 use self::late::Late;
 pub use self::once::Progress;
+pub use self::round::{Answer, take_in};
 use crate::clock::Clock;
 use crate::cluster::SharedInventory;
 use crate::config::Config;
@@ -160,50 +162,14 @@ impl Patrol {
 
     /// Take in an answer. Returns the advice that the schedule was given.
     fn record(&mut self, finished: &Finished) -> Advice {
-        let (kind, outcome, took) = finished.measured();
-        self.metrics.probe_ended(&finished.host, kind, outcome, took);
+        let Finished { ask, host, answer } = finished;
+        let (kind, outcome, took) = answer.measured();
+        self.metrics.probe_ended(host, kind, outcome, took);
         let now = self.clock.moment();
-        let host = &finished.host;
-        if !self.schedule.wants(&finished.ask) {
-            // Nobody would forget it again: it would stand as a login that works, or as one that is refused, for the
-            // others at its registry.
-            let cadence = finished.throttled();
-            self.end(finished, cadence, now);
-            return Advice { cadence, at_once: Vec::new(), also: Vec::new() };
-        }
-        let advice = match (&finished.ask, &finished.answer) {
-            (Ask::Login(login), Answer::Login(evidence)) => {
-                let token = self.token_of(*login);
-                self.ledger.record_login(*login, host, token.as_ref(), evidence, now)
-            }
-            (Ask::Access { login, repository, .. }, Answer::Access(evidence)) => {
-                self.ledger.record_access(*login, host, repository, evidence, now)
-            }
-            (Ask::Issuer(token), Answer::Issuer(evidence)) => self.ledger.record_issuer(token, evidence, now),
-            (Ask::Canary(_), Answer::Canary(evidence)) => self.ledger.record_canary(host, evidence, now),
-            (ask, _) => unreachable!("an exchange answers its own question: {ask:?}"),
-        };
-        if let Ask::Issuer(token) = &finished.ask {
-            self.schedule.stretch(&finished.ask, self.ledger.issuer_stretch(token));
-        }
-        self.end(finished, advice.cadence, now);
-        for (ask, cadence) in &advice.also {
-            self.schedule.revise(ask, *cadence, now);
-        }
-        for ask in &advice.at_once {
-            self.schedule.hasten(ask, now);
-        }
+        let token = ask.login().and_then(|login| self.token_of(login));
+        let advice = take_in((&mut self.schedule, &mut self.ledger), (ask, host), token.as_ref(), answer, now);
         tracing::debug!(registry = %host, kind = kind.as_str(), outcome = outcome.as_str(), ?took, "exchange");
         advice
-    }
-
-    /// Hand a question back to the schedule.
-    fn end(&mut self, finished: &Finished, cadence: Cadence, now: Moment) {
-        if finished.refused() {
-            self.schedule.refused(&finished.ask, cadence, now);
-        } else {
-            self.schedule.answered(&finished.ask, cadence, now);
-        }
     }
 
     /// The issuer question about the password of a login, if there is an issuer to ask.

@@ -208,6 +208,8 @@ pub struct TokenFacts {
     pub expiry: Expiry,
     /// Whether an SSO authorisation is demanded (`X-GitHub-SSO`).
     pub sso_required: bool,
+    /// Those of the organisations asked about that demanded it.
+    pub sso_demanded_by: Vec<String>,
     /// The rate limit of its owner.
     pub rate_limit: Option<RateLimit>,
 }

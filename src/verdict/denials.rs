@@ -1,13 +1,16 @@
-//! A registry that accepts logins and denies every repository to everyone: an incident of its own, told from accesses that
-//! were taken away.
+//! Pulls that are granted or denied; and a registry that accepts logins and denies every repository to everyone: an incident
+//! of its own, told from accesses that were taken away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::Ledger;
-use super::records::{AccessKey, AccessRecord};
+use chrono::{DateTime, Utc};
+
+use super::records::{AccessKey, AccessRecord, Proven};
 use super::run::{MANY, since};
-use crate::plan::{LoginId, Moment};
+use super::{Advice, Ledger};
+use crate::plan::{Ask, Cadence, LoginId, Moment, TokenKey};
+use crate::probe::{Denial, DenialStage};
 
 /// From the start: so many logins denied, and nothing ever granted, is an incident.
 const NONE_OF: usize = 5;
@@ -24,16 +27,28 @@ impl Ledger {
     /// loses its rights loses them for all repositories at once.
     pub(super) fn denies_as_a_whole(&self, host: &str, now: Moment) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
-        let of_logins = || registry.logins.iter().filter_map(|login| Some(&self.logins.get(login)?.accesses));
-        if !registry.ever_granted() {
-            let denied = |accesses: &&Accesses| accesses.values().any(|access| access.denied_lately);
-            return of_logins().filter(denied).count() >= NONE_OF;
+        // A token under many user names speaks once, as it does where logins are refused.
+        let mut by_token: BTreeMap<&TokenKey, Vec<&Accesses>> = BTreeMap::new();
+        let mut parties: Vec<Vec<&Accesses>> = Vec::new();
+        for record in registry.logins.iter().filter_map(|login| self.logins.get(login)) {
+            match record.token() {
+                Some(token) => by_token.entry(token).or_default().push(&record.accesses),
+                None => parties.push(vec![&record.accesses]),
+            }
         }
+        parties.extend(by_token.into_values());
+        let any = |party: &[&Accesses], fits: &dyn Fn(&AccessRecord) -> bool| {
+            party.iter().any(|accesses| accesses.values().any(fits))
+        };
+        if !registry.ever_granted() {
+            let denied = parties.iter().filter(|party| any(party, &|access| access.denied_lately));
+            return denied.count() >= NONE_OF;
+        }
+        parties.push(vec![&registry.anonymous]);
         let (mut working, mut denied) = (0, 0);
-        for accesses in of_logins().chain([&registry.anonymous]) {
-            working += usize::from(accesses.values().any(|access| access.fresh));
-            let news = accesses.values().any(|access| access.newly_denied(now, self.rules.interval));
-            denied += usize::from(news);
+        for party in parties {
+            working += usize::from(any(&party, &|access| access.fresh));
+            denied += usize::from(any(&party, &|access| access.newly_denied(now, self.rules.interval)));
         }
         denied >= MANY && denied * 2 >= working
     }
@@ -64,6 +79,142 @@ impl Ledger {
             }
         }
         self.for_each_access(host, AccessRecord::denying_ended);
+    }
+
+    /// The access was granted: proof by itself.
+    pub(super) fn granted(
+        &mut self,
+        login: Option<LoginId>,
+        host: &str,
+        repository: &str,
+        at: DateTime<Utc>,
+        now: Moment,
+    ) -> Advice {
+        let access = self.access_mut(login, host, repository);
+        let was_denied = matches!(access.verdict, Some(Proven { yes: false, .. }));
+        let known = access.known_good;
+        self.end_denying(host, known);
+        *self.access_mut(login, host, repository) = AccessRecord {
+            verdict: Some(Proven { yes: true, at }),
+            known_good: true,
+            fresh: true,
+            ..AccessRecord::default()
+        };
+        self.registry_mut(host).note_grant((login, repository.into()), now);
+        let mut advice = Advice::just(Cadence::Routine);
+        if was_denied {
+            advice.at_once.extend(self.reason_question(login));
+        }
+        advice
+    }
+
+    /// The access was denied.
+    pub(super) fn denied(
+        &mut self,
+        login: Option<LoginId>,
+        host: &str,
+        repository: &str,
+        denial: &Denial,
+        at: DateTime<Utc>,
+        now: Moment,
+    ) -> Advice {
+        let (pace, needed) = (self.rules.pace(), self.rules.needed());
+        let access = self.access_mut(login, host, repository);
+        access.denied_at = Some(now);
+        access.all.refuse(now, pace);
+        if !self.denies_everyone(host) && self.denies_as_a_whole(host, now) {
+            self.begin_denying(host);
+        }
+        let incident = self.in_incident(host) || self.denies_everyone(host);
+        let accepted_at = login.map(|login| self.logins.get(&login).and_then(|record| record.accepted_at));
+        let access = self.access_mut(login, host, repository);
+        if !incident && access.run.refuse(now, pace) {
+            let in_a_row = if access.words.0 == denial.missing_scope { access.words.1 } else { 0 };
+            access.words = (denial.missing_scope, in_a_row.saturating_add(1));
+        }
+        let (run, all) = (access.run, access.all);
+        // What the registry says in its own words of the token is no burst of denials; nor is it one that nobody pulls.
+        let in_words = access.words.0 && access.words.1 >= needed;
+        // The login must have been accepted in the course of the run: a login that is refused says nothing of the access.
+        let accepted_since = |first: Option<Moment>| accepted_at.is_none_or(|at| at >= first);
+        let explained = self.is_explained(login, repository, all.first()) && accepted_since(all.first());
+        let accepted_within = accepted_since(run.first());
+        let enough = run.count() >= needed;
+        let lasting = run.lasting() >= needed || in_words || login.is_none();
+        let controlled = self.denial_is_controlled(host, login, repository);
+        let access = self.access_mut(login, host, repository);
+        let was_proven = matches!(access.verdict, Some(Proven { yes: false, .. }));
+        let proven = (explained && all.count() >= needed) || (enough && lasting && accepted_within && controlled);
+        if proven || (was_proven && !incident) {
+            access.verdict = Some(Proven { yes: false, at });
+            (access.fresh, access.suspect) = (false, false);
+        }
+        if proven || !incident {
+            access.doubted = enough && !proven && !was_proven;
+        }
+        if access.words.1 >= needed {
+            access.missing_scope = access.words.0;
+        }
+        let second_series = login.is_some() && run.lasts(now, pace) && run.lasting() < needed;
+        let mut advice = Advice::just(match access.verdict {
+            Some(Proven { yes: false, .. }) if !incident || proven => Cadence::Routine,
+            _ if explained => Cadence::Confirm,
+            _ if incident || (enough && !second_series) => Cadence::BackOff,
+            _ => Cadence::Confirm,
+        });
+        if proven {
+            self.end_denying_where_explained(host);
+        }
+        if !was_proven && (proven || self.reason_is_due(login, all.first())) {
+            advice.at_once.extend(self.reason_question(login));
+        }
+        if !incident && !proven && !was_proven {
+            advice.at_once.extend(self.canary_question(host));
+        }
+        if let Some(login) = login
+            && !incident
+            && !accepted_within
+            && denial.stage == DenialStage::Token
+        {
+            advice.at_once.push(Ask::Login(login));
+        }
+        advice
+    }
+
+    /// The issuer, who can say why a login is denied (an SSO authorisation that lacks), and that it is no longer so.
+    fn reason_question(&self, login: Option<LoginId>) -> Option<Ask> {
+        let token = self.logins.get(&login?)?.token()?;
+        token.issuer.is_github().then(|| Ask::Issuer(token.clone()))
+    }
+
+    /// Whether the issuer was not heard of the token of a login since its denials began.
+    fn reason_is_due(&self, login: Option<LoginId>, first: Option<Moment>) -> bool {
+        let token = login.and_then(|login| self.logins.get(&login)?.token());
+        let heard = token.and_then(|token| self.tokens.get(token)?.standing.latest).map(|(at, _)| at);
+        heard < first
+    }
+
+    /// Whether the issuer tells, since the denials began, why the login is denied: the organisation demands SSO, or a
+    /// policy forbids the token. That is a second host which says the same, and no outage speaks in such words.
+    fn is_explained(&self, login: Option<LoginId>, repository: &str, first: Option<Moment>) -> bool {
+        let token = login.and_then(|login| self.logins.get(&login)?.token());
+        let Some(told) = token.and_then(|token| self.tokens.get(token)) else { return false };
+        let since = matches!(told.standing.latest, Some((at, true)) if Some(at) >= first);
+        let organisation = repository.split_once('/').map(|(organisation, _)| organisation);
+        let demanded = told.facts.iter().flat_map(|facts| &facts.sso_demanded_by).any(|by| Some(&**by) == organisation);
+        since && (told.forbidden_by_policy || demanded)
+    }
+
+    /// Where each denial is proven, nothing is left that a registry which denies everyone would explain.
+    fn end_denying_where_explained(&mut self, host: &str) {
+        let Some(registry) = self.registries.get(host).filter(|registry| registry.denies_everyone) else { return };
+        let open =
+            |access: &AccessRecord| access.denied_lately && !matches!(access.verdict, Some(Proven { yes: false, .. }));
+        let logins = registry.logins.iter().filter_map(|login| self.logins.get(login));
+        let mut all = logins.flat_map(|login| login.accesses.values()).chain(registry.anonymous.values());
+        if !registry.canary.refused() && !all.any(open) {
+            self.end_denying(host, true);
+        }
     }
 
     /// Whether the control that a denial needs was heard: while the canary is denied as well nothing is proven, and what was

@@ -14,7 +14,7 @@ pub const PULL_SCOPE: &str = "read:packages";
 /// believed before stands for that long, so that the refusal which comes next is an expiry.
 const LINGERS: TimeDelta = TimeDelta::minutes(5);
 
-/// Answers that disown a token, or lack the scope, before that is proven.
+/// Answers that lack the scope before that is proven.
 const TWICE: u32 = 2;
 
 impl Ledger {
@@ -35,7 +35,7 @@ impl Ledger {
 
     /// What the issuer told of a living token.
     pub(super) fn facts(&mut self, token: &TokenKey, facts: &TokenFacts, at: DateTime<Utc>, now: Moment) -> Advice {
-        let spacing = self.rules.spacing;
+        let pace = self.rules.pace();
         let record = self.token_mut(token);
         let mut facts = facts.clone();
         let believed = record.facts.as_ref().map(|known| known.expiry);
@@ -55,7 +55,7 @@ impl Ledger {
                 record.scope_run.clear();
                 record.pull_scope_missing = false;
             } else {
-                record.scope_run.refuse(now, spacing);
+                record.scope_run.refuse(now, pace);
                 record.pull_scope_missing |= record.scope_run.count() >= TWICE;
                 if !record.pull_scope_missing {
                     cadence = Cadence::Confirm;
@@ -69,12 +69,12 @@ impl Ledger {
 
     /// The issuer does not know the token.
     pub(super) fn disowned(&mut self, token: &TokenKey, at: DateTime<Utc>, now: Moment) -> Advice {
-        let (spacing, window) = (self.rules.spacing, self.rules.issuer_interval);
+        let (pace, window, agreed) = (self.rules.pace(), self.rules.issuer_interval, self.rules.agreed());
         let record = self.token_mut(token);
         record.locked_out = false;
         let standing = &mut record.standing;
         standing.latest = Some((now, false));
-        standing.all.refuse(now, spacing);
+        standing.all.refuse(now, pace);
         if !self.issuer_in_incident(token)
             && run::is_incident(self.tokens_of(token).map(|(_, standing)| standing), now, window)
         {
@@ -83,7 +83,7 @@ impl Ledger {
         let incident = self.issuer_in_incident(token);
         let standing = &mut self.token_mut(token).standing;
         if !incident {
-            standing.run.refuse(now, spacing);
+            standing.run.refuse(now, pace);
         }
         if !incident && self.disownment_is_proven(token) {
             self.token_mut(token).standing.bury();
@@ -96,10 +96,10 @@ impl Ledger {
             // Who is in the right shows at the usual pace; a token whose logins are dead as well rests with them.
             (true, _) if works => Cadence::Routine,
             (true, _) => Cadence::Dead,
-            (false, false) if count < TWICE => Cadence::Confirm,
+            (false, false) if count < agreed => Cadence::Confirm,
             (false, _) => Cadence::BackOff,
         });
-        if !dead && !incident {
+        if !dead && (!incident || self.issuer_control_is_due(token, now)) {
             advice.at_once.extend(self.issuer_control(token));
         }
         let logins: Vec<_> = self.tokens.get(token).into_iter().flat_map(|token| &token.logins).copied().collect();
@@ -118,13 +118,13 @@ impl Ledger {
         advice
     }
 
-    /// Whether the issuer does not know the token for certain: disowned twice, and another token was found alive in between,
+    /// Whether the issuer does not know the token for certain: disowned often enough, and another token was found alive in between,
     /// or nobody is left who could be such a control. An issuer that disowns everyone shows itself at the control first.
     fn disownment_is_proven(&self, token: &TokenKey) -> bool {
         let Some(standing) = self.tokens.get(token).map(|record| &record.standing) else { return false };
         let alive_at = self.issuers.get(&token.issuer).and_then(|issuer| issuer.alive_at);
         let others = self.tokens_of(token).filter(|(id, _)| *id != token).map(|(_, other)| other);
-        standing.run.count() >= TWICE
+        standing.run.count() >= self.rules.agreed()
             && (alive_at >= standing.run.last_but_one()
                 || (!standing.suspect && run::nobody_left(others, &standing.run)))
     }
@@ -139,6 +139,14 @@ impl Ledger {
     fn issuer_control(&self, token: &TokenKey) -> Option<Ask> {
         let living = self.tokens_of(token).filter(|(id, other)| *id != token && other.accepted());
         living.min_by_key(|(id, other)| (other.latest, *id)).map(|(id, _)| Ask::Issuer(id.clone()))
+    }
+
+    /// Whether to ask a control during an incident: it may be over, or none. One each spacing, so that an issuer in
+    /// trouble is not asked about every token in turn.
+    fn issuer_control_is_due(&mut self, token: &TokenKey, now: Moment) -> bool {
+        let spacing = self.rules.spacing;
+        let issuer = self.issuers.get_mut(&token.issuer);
+        issuer.is_some_and(|issuer| run::is_due(&mut issuer.control_asked, now, spacing))
     }
 
     fn issuer_in_incident(&self, token: &TokenKey) -> bool {

@@ -205,10 +205,11 @@ impl Ledger {
         }
     }
 
-    /// Repositories that are proven denied to a login.
+    /// Repositories that are denied to a login, proven or not.
     pub fn denied_repositories(&self, login: LoginId) -> impl Iterator<Item = &str> {
         let accesses = self.logins.get(&login).into_iter().flat_map(|login| &login.accesses);
-        let denied = accesses.filter(|(_, access)| access.verdict.is_some_and(|verdict| !verdict.yes));
+        let denied =
+            accesses.filter(|(_, access)| access.denied_lately || access.verdict.is_some_and(|verdict| !verdict.yes));
         denied.map(|(repository, _)| &**repository)
     }
 

@@ -1,15 +1,14 @@
 //! What evidence proves of logins and accesses, and incidents of registries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::records::{AccessRecord, Asks, Confirmation, LoginRecord, Proven, TokenRecord};
+use super::records::{Asks, Confirmation, LoginRecord, Proven, TokenRecord};
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, LoginId, Moment, TokenKey};
-use crate::probe::{Denial, DenialStage};
 
 /// From the start: so many logins refused, and nothing ever accepted, is an incident.
 const NONE_OF: usize = 5;
@@ -47,10 +46,10 @@ impl Ledger {
 
     /// The login was refused.
     pub(super) fn refused(&mut self, login: LoginId, at: DateTime<Utc>, now: Moment) -> Advice {
-        let (spacing, needed) = (self.rules.spacing, self.rules.needed());
+        let (pace, needed) = (self.rules.pace(), self.rules.needed());
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
         record.standing.latest = Some((now, false));
-        record.standing.all.refuse(now, spacing);
+        record.standing.all.refuse(now, pace);
         let host = Arc::clone(&record.host);
         if !self.in_incident(&host) && self.incident_begins(&host, now) {
             self.begin_incident(&host);
@@ -63,7 +62,7 @@ impl Ledger {
             // It explains the refusals of tokens that are as good as ever.
             record.standing.run.clear();
         }
-        let counted = !incident && !locked_out && record.standing.run.refuse(now, spacing);
+        let counted = !incident && !locked_out && record.standing.run.refuse(now, pace);
         if record.standing.dead {
             if !incident {
                 record.verdict = Some(Proven { yes: false, at });
@@ -77,9 +76,12 @@ impl Ledger {
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
         let enough = record.standing.run.count() >= needed || (locked_out && record.standing.all.count() >= needed);
         record.standing.doubted |= enough;
-        let mut advice = Advice::just(if incident || enough { Cadence::BackOff } else { Cadence::Confirm });
+        let run = &record.standing.run;
+        let second_series = record.token().is_some() && run.lasts(now, pace) && run.lasting() < needed;
+        let mut advice =
+            Advice::just(if incident || (enough && !second_series) { Cadence::BackOff } else { Cadence::Confirm });
         advice.at_once.extend(self.issuer_question(login));
-        if counted {
+        if counted || (incident && self.control_is_due(&host, now)) {
             advice.at_once.extend(self.controls(login, &host));
         }
         advice
@@ -95,26 +97,35 @@ impl Ledger {
         advice
     }
 
-    /// Whether the issuer proves the refusal: refused twice, and disowned twice by an issuer that has no incident itself.
-    /// That holds during an incident of the registry too, so that a real revocation of many tokens is told from it.
+    /// Whether the issuer proves the refusal: refused and disowned often enough, by an issuer that has no incident itself.
+    ///
+    /// That holds during an incident of the registry too, so that a real revocation of many tokens is told from it. But then
+    /// the issuer's word must be controlled by a token that was found alive since, or both must go on past the patience:
+    /// one outage may be behind both hosts.
     pub(super) fn issuer_confirms(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let Some(token) = record.token() else { return false };
         // What it said before does not confirm a refusal that it could not know of.
         let repeated = |(at, alive): (Moment, bool)| !alive && Some(at) >= record.standing.all.first();
         record.standing.refused()
-            && record.standing.all.count() >= 2
-            && self
-                .tokens
-                .get(token)
-                .is_some_and(|token| token.standing.dead && token.standing.latest.is_some_and(repeated))
-            && self.issuers.get(&token.issuer).is_none_or(|issuer| !issuer.incident)
+            && record.standing.all.count() >= self.rules.agreed()
+            && self.tokens.get(token).is_some_and(|told| {
+                let issuer = self.issuers.get(&token.issuer);
+                let controlled = issuer.and_then(|issuer| issuer.alive_at) >= told.standing.run.first();
+                let both = [&told.standing.run, &record.standing.all];
+                let lasting = both.iter().all(|run| run.lasting() >= self.rules.agreed());
+                told.standing.dead
+                    && told.standing.latest.is_some_and(repeated)
+                    && issuer.is_none_or(|issuer| !issuer.incident)
+                    && (!self.in_incident(&record.host) || controlled || lasting)
+            })
     }
 
     /// Whether repetition alone proves the refusal.
     ///
     /// While an issuer could have confirmed it, and after an incident, another login or the canary must have been accepted
-    /// between the last two refusals. Without an issuer it is enough that nobody is left who could be such a control: an
+    /// between the last two refusals; and an issuer that does not confirm it, since it vouches for the token or is not
+    /// heard, makes it take a second series of refusals, past the patience. Without an issuer it is enough that nobody is left who could be such a control: an
     /// incident that begins with this very login shows itself at the controls before it can prove anything.
     fn repetition_proves(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
@@ -126,7 +137,7 @@ impl Ledger {
             >= standing.run.last_but_one();
         match &record.issuer {
             Confirmation::Unknown => false,
-            Confirmation::Issuer(_) => controlled,
+            Confirmation::Issuer(_) => controlled && standing.run.lasting() >= self.rules.needed(),
             Confirmation::Nobody => {
                 controlled || (!standing.suspect && run::nobody_left(self.witnesses(login, record), &standing.run))
             }
@@ -140,18 +151,52 @@ impl Ledger {
     }
 
     pub(super) fn bury(&mut self, login: LoginId, at: DateTime<Utc>) {
-        if let Some(record) = self.logins.get_mut(&login) {
-            record.standing.bury();
-            record.verdict = Some(Proven { yes: false, at });
+        let Some(record) = self.logins.get_mut(&login) else { return };
+        record.standing.bury();
+        record.verdict = Some(Proven { yes: false, at });
+        let host = Arc::clone(&record.host);
+        // Where each refusal is explained by a token that is dead, nothing is left that an incident would explain.
+        if self.in_incident(&host) && !self.refusals_are_unexplained(&host) {
+            self.end_incident(&host);
         }
     }
 
-    /// The issuer, when it has not been heard of this token since the login is refused.
+    /// Whether refusals are left that no dead token explains: one at least, from the start as many as an incident takes.
+    fn refusals_are_unexplained(&self, host: &str) -> bool {
+        let Some(registry) = self.registries.get(host) else { return false };
+        let least = if registry.ever_accepted { 1 } else { NONE_OF };
+        registry.canary.refused() || self.refused_parties(host) >= least
+    }
+
+    /// How many are refused, and not proven dead: a token under many user names counts once.
+    fn refused_parties(&self, host: &str) -> usize {
+        let refused = |record: &&LoginRecord| record.standing.refused() && !record.standing.dead;
+        let (mut tokens, mut alone) = (BTreeSet::new(), 0);
+        for record in self.logins_at(host).map(|(_, record)| record).filter(refused) {
+            match record.token() {
+                Some(token) => {
+                    tokens.insert(token);
+                }
+                None => alone += 1,
+            }
+        }
+        tokens.len() + alone
+    }
+
+    /// Whether to ask a control during an incident: it may be over, or none. One each spacing, so that a registry in
+    /// trouble is not asked about every login in turn.
+    fn control_is_due(&mut self, host: &str, now: Moment) -> bool {
+        let spacing = self.rules.spacing;
+        run::is_due(&mut self.registry_mut(host).control_asked, now, spacing)
+    }
+
+    /// The issuer, when it has not been heard of this token since the last refusal but one.
     fn issuer_question(&self, login: LoginId) -> Option<Ask> {
         let record = self.logins.get(&login)?;
         let token = record.token()?;
         let heard = self.tokens.get(token).and_then(|token| token.standing.latest).map(|(at, _)| at);
-        (heard < record.standing.all.first()).then(|| Ask::Issuer(token.clone()))
+        let all = &record.standing.all;
+        (heard < all.last_but_one().or(all.first())).then(|| Ask::Issuer(token.clone()))
     }
 
     /// Who can tell a dead login from a registry that refuses everyone: the canary, and of the logins that work the one
@@ -164,7 +209,7 @@ impl Ledger {
     }
 
     /// The canary, if there is one.
-    fn canary_question(&self, host: &str) -> Option<Ask> {
+    pub(super) fn canary_question(&self, host: &str) -> Option<Ask> {
         let (host, registry) = self.registries.get_key_value(host)?;
         registry.canary.latest.is_some().then(|| Ask::Canary(Arc::clone(host)))
     }
@@ -175,9 +220,11 @@ impl Ledger {
     }
 
     fn incident_begins(&self, host: &str, now: Moment) -> bool {
-        let standings = || self.logins_at(host).map(|(_, record)| &record.standing);
-        let from_the_start = self.registries.get(host).is_some_and(|registry| !registry.ever_accepted)
-            && standings().filter(|standing| standing.refused() && !standing.dead).count() >= NONE_OF;
+        let Some(registry) = self.registries.get(host) else { return false };
+        let from_the_start = !registry.ever_accepted && self.refused_parties(host) >= NONE_OF;
+        // A canary that is denied while a login that works is refused: nothing that is wrong with the login explains it.
+        let with_canary = registry.canary.newly_refused(now, self.rules.interval)
+            && self.logins_at(host).any(|(_, record)| record.standing.newly_refused(now, self.rules.interval));
         // Where a registry takes a token under any user name, one tenant with one token could make as many logins as an
         // incident needs: a token speaks once, with its newest refusal.
         let mut by_token: BTreeMap<&TokenKey, &Standing> = BTreeMap::new();
@@ -194,7 +241,7 @@ impl Ledger {
                 None => alone.push(&record.standing),
             }
         }
-        from_the_start || run::is_incident(by_token.into_values().chain(alone), now, self.rules.interval)
+        from_the_start || with_canary || run::is_incident(by_token.into_values().chain(alone), now, self.rules.interval)
     }
 
     fn begin_incident(&mut self, host: &str) {
@@ -230,112 +277,22 @@ impl Ledger {
         Advice::just(Cadence::Routine)
     }
 
-    /// The canary was denied. Twice, and it is an incident: unless it never worked while logins do, which is a canary that
+    /// The canary was denied. Twice, or while a login that works is refused, and it is an incident: unless it never worked while logins do, which is a canary that
     /// is not public.
     pub(super) fn canary_denied(&mut self, host: &str, now: Moment) -> Advice {
-        let spacing = self.rules.spacing;
+        let pace = self.rules.pace();
         let registry = self.registry_mut(host);
         registry.canary.latest = Some((now, false));
-        registry.canary.run.refuse(now, spacing);
+        registry.canary.run.refuse(now, pace);
         let news = registry.canary.fresh || !registry.ever_accepted;
-        if !registry.incident && news && registry.canary.run.count() >= 2 {
+        let twice = registry.canary.run.count() >= 2;
+        if !registry.incident && news && (twice || self.incident_begins(host, now)) {
             self.begin_incident(host);
             // It was denied, not refused: that logins are accepted does not end it.
             self.begin_denying(host);
         }
         let incident = self.in_incident(host);
         Advice::just(if news || incident { Cadence::Confirm } else { Cadence::Routine })
-    }
-
-    /// The access was granted: proof by itself.
-    pub(super) fn granted(
-        &mut self,
-        login: Option<LoginId>,
-        host: &str,
-        repository: &str,
-        at: DateTime<Utc>,
-        now: Moment,
-    ) -> Advice {
-        let access = self.access_mut(login, host, repository);
-        let was_denied = matches!(access.verdict, Some(Proven { yes: false, .. }));
-        let known = access.known_good;
-        self.end_denying(host, known);
-        *self.access_mut(login, host, repository) = AccessRecord {
-            verdict: Some(Proven { yes: true, at }),
-            known_good: true,
-            fresh: true,
-            ..AccessRecord::default()
-        };
-        self.registry_mut(host).note_grant((login, repository.into()), now);
-        let mut advice = Advice::just(Cadence::Routine);
-        if was_denied {
-            advice.at_once.extend(self.reason_question(login));
-        }
-        advice
-    }
-
-    /// The issuer, who can say why a login is denied (an SSO authorisation that lacks), and that it is no longer so.
-    fn reason_question(&self, login: Option<LoginId>) -> Option<Ask> {
-        let token = self.logins.get(&login?)?.token()?;
-        token.issuer.is_github().then(|| Ask::Issuer(token.clone()))
-    }
-
-    /// The access was denied.
-    pub(super) fn denied(
-        &mut self,
-        login: Option<LoginId>,
-        host: &str,
-        repository: &str,
-        denial: &Denial,
-        at: DateTime<Utc>,
-        now: Moment,
-    ) -> Advice {
-        self.access_mut(login, host, repository).denied_at = Some(now);
-        if !self.denies_everyone(host) && self.denies_as_a_whole(host, now) {
-            self.begin_denying(host);
-        }
-        if self.in_incident(host) || self.denies_everyone(host) {
-            return Advice::just(Cadence::BackOff);
-        }
-        let (spacing, needed) = (self.rules.spacing, self.rules.needed());
-        let accepted_at = login.map(|login| self.logins.get(&login).and_then(|record| record.accepted_at));
-        let access = self.access_mut(login, host, repository);
-        if access.run.refuse(now, spacing) {
-            let in_a_row = if access.words.0 == denial.missing_scope { access.words.1 } else { 0 };
-            access.words = (denial.missing_scope, in_a_row.saturating_add(1));
-        }
-        // The login must have been accepted in the course of the run: a login that is refused says nothing of the access.
-        let accepted_within = accepted_at.is_none_or(|at| at >= access.run.first());
-        let enough = access.run.count() >= needed;
-        let controlled = self.denial_is_controlled(host, login, repository);
-        let access = self.access_mut(login, host, repository);
-        let was_proven = matches!(access.verdict, Some(Proven { yes: false, .. }));
-        let proven = enough && accepted_within && controlled;
-        if proven || was_proven {
-            access.verdict = Some(Proven { yes: false, at });
-            (access.fresh, access.suspect) = (false, false);
-        }
-        access.doubted = enough && !proven && !was_proven;
-        if access.words.1 >= needed {
-            access.missing_scope = access.words.0;
-        }
-        let mut advice = Advice::just(match access.verdict {
-            Some(Proven { yes: false, .. }) => Cadence::Routine,
-            _ if enough => Cadence::BackOff,
-            _ => Cadence::Confirm,
-        });
-        if proven && !was_proven {
-            advice.at_once.extend(self.reason_question(login));
-        } else if !was_proven {
-            advice.at_once.extend(self.canary_question(host));
-        }
-        if let Some(login) = login
-            && !accepted_within
-            && denial.stage == DenialStage::Token
-        {
-            advice.at_once.push(Ask::Login(login));
-        }
-        advice
     }
 }
 

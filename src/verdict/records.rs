@@ -122,6 +122,8 @@ pub(super) struct AccessRecord {
     pub(super) verdict: Option<Proven>,
     /// Denials in a row.
     pub(super) run: Run,
+    /// Denials in a row, those during incidents included: only the issuer's own reason makes them count.
+    pub(super) all: Run,
     /// Whether the last denial was in words of a missing scope, and how many in a row were like it.
     pub(super) words: (bool, u32),
     /// Whether the proven denial was in words of a missing scope.
@@ -194,6 +196,8 @@ pub(super) struct TokenRecord {
 pub(super) struct RegistryRecord {
     pub(super) logins: BTreeSet<LoginId>,
     pub(super) incident: bool,
+    /// When a control was last asked for during an incident.
+    pub(super) control_asked: Option<Moment>,
     /// Whether anything was ever accepted there, the canary included.
     pub(super) ever_accepted: bool,
     /// The last acceptance of a login, and the last one of any other login.
@@ -251,6 +255,8 @@ pub(super) struct IssuerRecord {
     pub(super) incident: bool,
     /// When a token was last found alive.
     pub(super) alive_at: Option<Moment>,
+    /// When a control was last asked for during an incident.
+    pub(super) control_asked: Option<Moment>,
 }
 
 /// Of any host that we exchange with.

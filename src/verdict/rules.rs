@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::run::Pace;
 use crate::config::Config;
+
+/// As [`Rules::agreed`]; fits into the time in which a revocation is to be found.
+const AGREED: u32 = 3;
 
 /// How much it takes to prove something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,9 @@ pub struct Rules {
     pub confirmations: u32,
     /// Least time between two refusals that both count.
     pub spacing: Duration,
+    /// How long refusals, or denials, must have gone on before they count where no second host confirms them, and an
+    /// independent voice speaks against them or could have spoken for them. Longer than good tokens are refused by mistake.
+    pub patience: Duration,
     /// The window of a registry's incident: one interval of its logins.
     pub interval: Duration,
     /// After how long a proven dead login is asked again.
@@ -26,20 +33,33 @@ impl Rules {
         Self {
             confirmations: config.probe.confirmations,
             spacing: config.probe.confirmation_spacing,
+            patience: config.probe.interval,
             interval: config.probe.interval,
             rejected_interval: config.probe.rejected_interval,
             issuer_interval: config.issuer.interval,
         }
     }
 
-    /// From the config, for one round that a person waits for: refusals count when they are 2 seconds apart.
+    /// From the config, for one round that a person waits for: refusals count when they are 2 seconds apart, and none is
+    /// waited for longer than that.
     pub fn one_shot(config: &Config) -> Self {
         let rules = Self::new(config);
-        Self { spacing: rules.spacing.min(Duration::from_secs(2)), ..rules }
+        Self { spacing: rules.spacing.min(Duration::from_secs(2)), patience: Duration::ZERO, ..rules }
     }
 
     /// Refusals in a row that prove something without an issuer, never less than 2.
     pub(super) fn needed(&self) -> u32 {
         self.confirmations.max(2)
+    }
+
+    /// Refusals in a row, and disownments in a row, that prove a refusal when registry and issuer agree. Two of each are
+    /// too few: a good token that one of the hosts errs about for minutes needs just two slips of the other in a row.
+    pub(super) fn agreed(&self) -> u32 {
+        self.needed().min(AGREED)
+    }
+
+    /// What counting a refusal needs.
+    pub(super) fn pace(&self) -> Pace {
+        Pace { spacing: self.spacing, patience: self.patience }
     }
 }

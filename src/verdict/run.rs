@@ -16,12 +16,22 @@ pub(super) struct Run {
     first: Moment,
     previous: Moment,
     last: Moment,
+    lasting: u32,
+}
+
+/// What counting a refusal needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Least time between two that both count.
+    pub(super) spacing: Duration,
+    /// From when on after the first one they are [`Run::lasting`].
+    pub(super) patience: Duration,
 }
 
 impl Run {
     /// Take in a refusal. Whether it counted.
-    pub(super) fn refuse(&mut self, now: Moment, spacing: Duration) -> bool {
-        if self.count > 0 && since(self.last, now) < spacing {
+    pub(super) fn refuse(&mut self, now: Moment, pace: Pace) -> bool {
+        if self.count > 0 && since(self.last, now) < pace.spacing {
             return false;
         }
         if self.count == 0 {
@@ -30,6 +40,7 @@ impl Run {
         self.previous = self.last;
         self.last = now;
         self.count = self.count.saturating_add(1);
+        self.lasting = self.lasting.saturating_add(u32::from(since(self.first, now) >= pace.patience));
         true
     }
 
@@ -39,6 +50,16 @@ impl Run {
 
     pub(super) fn count(&self) -> u32 {
         self.count
+    }
+
+    /// How many of them came at least the patience after the first.
+    pub(super) fn lasting(&self) -> u32 {
+        self.lasting
+    }
+
+    /// Whether the next one would be among them.
+    pub(super) fn lasts(&self, now: Moment, pace: Pace) -> bool {
+        self.count > 0 && since(self.first, now) >= pace.patience
     }
 
     /// The first refusal that counted; `None` in an empty run.
@@ -119,6 +140,15 @@ impl Standing {
         self.suspect = false;
         self.doubted = false;
     }
+}
+
+/// Whether something that is done once each `spacing` is due; it is taken as done then.
+pub(super) fn is_due(last: &mut Option<Moment>, now: Moment, spacing: Duration) -> bool {
+    let due = last.is_none_or(|last| since(last, now) >= spacing);
+    if due {
+        *last = Some(now);
+    }
+    due
 }
 
 /// Least number of parties whose refusal at about the same time is an incident of the host.

@@ -44,4 +44,5 @@ mod skew;
 mod support;
 mod token_ids;
 mod truth;
+mod verdict_matrix;
 mod web_secure;

@@ -206,6 +206,7 @@ fn facts(exchange: &Exchange<'_>, seen: &Seen, token: TokenKind) -> TokenFacts {
         expiry: expiry_of(seen.header(EXPIRATION), answered, token, scopes.is_some()),
         scopes,
         sso_required: seen.header("x-github-sso").is_some(),
+        sso_demanded_by: Vec::new(),
         rate_limit: header_limit(seen),
     }
 }

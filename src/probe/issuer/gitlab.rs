@@ -95,5 +95,5 @@ fn facts(exchange: &Exchange<'_>, seen: &Seen, token: &serde_json::Map<String, V
         },
         _ => Expiry::NotTold,
     };
-    TokenFacts { owner: None, scopes, expiry, sso_required: false, rate_limit: None }
+    TokenFacts { scopes, expiry, ..TokenFacts::default() }
 }

@@ -14,9 +14,13 @@ fn confirmations_denials_of_one_repository_are_forbidden() {
     assert_eq!(case.access(10, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
     assert_eq!(case.access(70, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
     assert_eq!(case.status(1), Status::Unverified, "refused, not proven, and never granted");
-    assert_eq!(case.access(130, Some(1), GHCR, denial()).cadence, Cadence::Routine);
+    assert_eq!(case.access(130, Some(1), GHCR, denial()).cadence, Cadence::BackOff);
+    assert_eq!(case.access(610, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
+    assert_eq!(case.access(670, Some(1), GHCR, denial()).cadence, Cadence::Confirm);
+    assert_eq!(case.status(1), Status::Unverified, "good logins are denied for as long");
+    assert_eq!(case.access(730, Some(1), GHCR, denial()).cadence, Cadence::Routine);
     assert_eq!(case.status(1), Status::Forbidden);
-    case.access(700, Some(1), GHCR, AccessAnswer::Granted);
+    case.access(1_300, Some(1), GHCR, AccessAnswer::Granted);
     assert_eq!(case.status(1), Status::Valid, "a grant is proof by itself");
 }
 
@@ -51,7 +55,10 @@ fn a_denial_at_the_token_endpoint_needs_the_login_accepted_in_between() {
     case.access(130, Some(1), GHCR, denied(DenialStage::Token));
     assert_eq!(case.status(1), Status::Unverified, "the login was not accepted since the first denial");
     case.ghcr(140, 1, Accepted);
-    case.access(190, Some(1), GHCR, denied(DenialStage::Token));
+    for at in [190, 610, 670, 730] {
+        assert_eq!(case.status(1), Status::Unverified);
+        case.access(at, Some(1), GHCR, denied(DenialStage::Token));
+    }
     assert_eq!(case.status(1), Status::Forbidden);
 }
 
@@ -74,6 +81,11 @@ fn time_outs_between_denials_neither_count_nor_reset() {
     case.access(180, Some(1), GHCR, AccessAnswer::Unproven(TIMEOUT));
     assert_eq!(case.status(1), Status::Unverified);
     case.access(240, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(case.access(600, Some(1), GHCR, denied(DenialStage::Manifest)).cadence, Cadence::Confirm);
+    case.access(660, Some(1), GHCR, AccessAnswer::Unproven(TIMEOUT));
+    case.access(661, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(case.status(1), Status::Unverified);
+    case.access(721, Some(1), GHCR, denied(DenialStage::Manifest));
     assert_eq!(case.status(1), Status::Forbidden);
 }
 
@@ -179,6 +191,10 @@ fn denials_only_partly_in_words_of_a_scope_are_forbidden() {
     case.access(0, Some(1), GHCR, denied_for_scope());
     case.access(60, Some(1), GHCR, denied(DenialStage::Manifest));
     case.access(120, Some(1), GHCR, denied_for_scope());
+    assert_eq!(case.status(1), Status::Unverified);
+    case.access(600, Some(1), GHCR, denied(DenialStage::Manifest));
+    case.access(660, Some(1), GHCR, denied_for_scope());
+    case.access(720, Some(1), GHCR, denied_for_scope());
     assert_eq!(case.status(1), Status::Forbidden);
 }
 

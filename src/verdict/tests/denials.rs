@@ -42,7 +42,7 @@ fn three_logins_and_half_denied_within_an_interval_are_an_incident() {
 #[test]
 fn two_logins_denied_are_no_incident_of_denials() {
     let mut case = granted(&[1, 2, 3, 4]);
-    for at in [600, 660, 720] {
+    for at in [600, 660, 720, 1_200, 1_260, 1_320] {
         deny(&mut case, at, &[1, 2]);
     }
     assert!(!case.incident(GHCR));
@@ -79,14 +79,17 @@ fn what_stays_denied_after_it_needs_another_access_as_the_control() {
         statuses(&case, &[1, 2, 3, 4]),
         [Status::Unverified, Status::Unverified, Status::Unverified, Status::Valid]
     );
-    case.access(830, Some(4), GHCR, Granted);
-    deny(&mut case, 880, &[1, 2, 3]);
+    for at in [1_300, 1_360, 1_420] {
+        deny(&mut case, at, &[1, 2, 3]);
+    }
+    case.access(1_430, Some(4), GHCR, Granted);
+    deny(&mut case, 1_480, &[1, 2, 3]);
     assert_eq!(
         statuses(&case, &[1, 2, 3, 4]),
         [Status::Forbidden, Status::Forbidden, Status::Forbidden, Status::Valid]
     );
     // Once proven it is no news to the next incident either.
-    deny(&mut case, 1500, &[1, 2, 3, 4]);
+    deny(&mut case, 2_000, &[1, 2, 3, 4]);
     assert!(!case.incident(GHCR));
 }
 
@@ -109,7 +112,7 @@ fn while_the_canary_is_denied_no_denial_is_proven() {
     assert_ne!(case.status(1), Status::Forbidden);
     case.canary(1100, GHCR, Granted);
     assert!(!case.incident(GHCR));
-    for at in [1200, 1260, 1320] {
+    for at in [1200, 1260, 1320, 1800, 1860, 1920] {
         deny(&mut case, at, &[1]);
         case.canary(at + 1, GHCR, Granted);
     }
@@ -120,11 +123,89 @@ fn while_the_canary_is_denied_no_denial_is_proven() {
 fn a_proven_denial_and_its_end_ask_the_issuer_why() {
     let mut case = granted(&[1]);
     let asks_issuer = |advice: &Advice| advice.at_once.contains(&Ask::Issuer(token(1)));
-    for (at, proven) in [(600, false), (660, false), (720, true), (780, false)] {
+    for (at, asks) in
+        [(600, true), (660, false), (720, false), (1200, false), (1260, false), (1320, true), (1380, false)]
+    {
         let advice = case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
-        assert_eq!(asks_issuer(&advice), proven, "at {at}");
+        assert_eq!(asks_issuer(&advice), asks, "at {at}");
+        case.issuer(at + 1, 1, alive());
     }
-    let advice = case.access(1400, Some(1), GHCR, Granted);
+    assert_eq!(case.status(1), Status::Forbidden);
+    let advice = case.access(2000, Some(1), GHCR, Granted);
     assert!(asks_issuer(&advice) && advice.cadence == Cadence::Routine);
-    assert!(!asks_issuer(&case.access(2000, Some(1), GHCR, Granted)));
+    assert!(!asks_issuer(&case.access(2600, Some(1), GHCR, Granted)));
+}
+
+/// The issuer tells that the organisation of the repository demands SSO of the token.
+fn demands_sso(case: &mut Case, at: u64, login: u64, organisation: &str) {
+    let mut told = facts(Some(&["read:packages"]), Expiry::Never);
+    (told.sso_required, told.sso_demanded_by) = (true, vec![organisation.to_owned()]);
+    case.issuer(at, login, IssuerAnswer::Alive(told));
+}
+
+#[test]
+fn a_denial_whose_reason_the_issuer_tells_is_forbidden_after_confirmations() {
+    for (organisation, status) in [("org", Status::Forbidden), ("another", Status::Unverified)] {
+        let mut case = granted(&[1]);
+        deny(&mut case, 600, &[1]);
+        demands_sso(&mut case, 601, 1, organisation);
+        deny(&mut case, 660, &[1]);
+        assert_eq!(case.status(1), Status::Valid);
+        deny(&mut case, 720, &[1]);
+        assert_eq!(case.status(1), status);
+    }
+    let mut case = granted(&[1]);
+    case.issuer(599, 1, IssuerAnswer::ForbiddenByPolicy);
+    deny(&mut case, 600, &[1]);
+    deny(&mut case, 660, &[1]);
+    deny(&mut case, 720, &[1]);
+    assert_eq!(case.status(1), Status::Unverified, "said before the denials");
+    case.issuer(721, 1, IssuerAnswer::ForbiddenByPolicy);
+    deny(&mut case, 780, &[1]);
+    assert_eq!(case.status(1), Status::Forbidden);
+}
+
+#[test]
+fn an_organisation_that_demands_sso_of_everyone_is_no_incident_for_long() {
+    let mut case = granted(&[1, 2, 3, 4]);
+    for login in 1..=3 {
+        let advice = case.access(600, Some(login), GHCR, denied(DenialStage::Manifest));
+        assert!(advice.at_once.contains(&Ask::Issuer(token(login))));
+    }
+    assert!(case.incident(GHCR));
+    for login in 1..=3 {
+        demands_sso(&mut case, 601, login, "org");
+    }
+    deny(&mut case, 660, &[1, 2, 3]);
+    assert!(case.incident(GHCR));
+    deny(&mut case, 720, &[1, 2, 3]);
+    assert!(!case.incident(GHCR), "each denial is explained");
+    assert_eq!(
+        statuses(&case, &[1, 2, 3, 4]),
+        [Status::Forbidden, Status::Forbidden, Status::Forbidden, Status::Valid]
+    );
+}
+
+#[test]
+fn one_token_under_many_user_names_is_no_incident_of_denials() {
+    let mut case = granted(&[1, 2]);
+    let mut ask = |at, login: u64, answer| {
+        let of_one = evidence(at, LoginAnswer::Accepted, Some(200));
+        case.ledger.record_login(LoginId(login), GHCR, Some(&token(9)), &of_one, moment(at));
+        case.access(at, Some(login), GHCR, answer);
+        case.incident(GHCR)
+    };
+    for login in 10..15 {
+        ask(10, login, Granted);
+    }
+    for login in 10..15 {
+        assert!(!ask(600, login, denied(DenialStage::Manifest)));
+    }
+    let mut case = Case::new();
+    for login in 10..15 {
+        let of_one = evidence(0, LoginAnswer::Accepted, Some(200));
+        case.ledger.record_login(LoginId(login), GHCR, Some(&token(9)), &of_one, moment(0));
+        case.access(1, Some(login), GHCR, denied(DenialStage::Manifest));
+    }
+    assert!(!case.incident(GHCR), "nor from the start");
 }

@@ -253,10 +253,12 @@ fn the_issuer_proves_a_revocation_during_an_incident_of_the_registry() {
     }
     assert!(case.incident(GHCR));
     case.issuer(605, 1, IssuerAnswer::Disowned);
-    case.issuer(606, 8, alive());
     case.ghcr(661, 1, Refused);
-    assert_eq!(case.status(1), Status::Valid);
     case.issuer(665, 1, IssuerAnswer::Disowned);
+    case.issuer(666, 8, alive());
+    case.ghcr(721, 1, Refused);
+    assert_eq!(case.status(1), Status::Valid);
+    case.issuer(725, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
     assert_eq!(case.status(2), Status::Valid, "refused like all others, and not disowned");
     assert!(case.incident(GHCR), "the others are refused still");
@@ -284,7 +286,7 @@ fn three_tokens_and_half_disowned_are_an_incident_of_the_issuer() {
     }
     case.issuer(900, 4, alive());
     assert!(!case.incident("api.github.com"));
-    for at in [960, 1_020] {
+    for at in [960, 1_020, 1_080] {
         case.ghcr(at, 1, Refused);
         case.issuer(at, 1, IssuerAnswer::Disowned);
         case.issuer(at + 1, 4, alive());
@@ -314,13 +316,14 @@ fn after_an_incident_of_the_issuer_a_disownment_needs_a_control() {
 fn a_disownment_waits_for_a_token_that_is_alive() {
     let mut case = Case::new();
     case.issuer(0, 2, alive());
-    case.refuse_ghcr(1, &[600, 660]);
+    case.refuse_ghcr(1, &[600, 660, 720]);
     let advice = case.issuer(601, 1, IssuerAnswer::Disowned);
     assert!(advice.at_once.contains(&Ask::Issuer(token(2))), "the control");
     case.issuer(661, 1, IssuerAnswer::Disowned);
-    assert_eq!(case.status(1), Status::Unverified, "the other token was not heard since");
-    case.issuer(662, 2, alive());
     case.issuer(721, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Unverified, "the other token was not heard since");
+    case.issuer(722, 2, alive());
+    case.issuer(781, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
 }
 
@@ -330,7 +333,7 @@ fn many_disowned_and_nobody_alive_since_prove_nothing_yet() {
     for login in 1..=20 {
         case.issuer(login, login, alive());
     }
-    for at in [600, 660] {
+    for at in [600, 660, 720] {
         for login in 1..=3 {
             let advice = case.issuer(at, login, IssuerAnswer::Disowned);
             let control = |ask: &Ask| matches!(ask, Ask::Issuer(other) if other.token.0 != login);
@@ -342,9 +345,9 @@ fn many_disowned_and_nobody_alive_since_prove_nothing_yet() {
     for login in 1..=3 {
         assert_ne!(case.status(login), Status::Rejected);
     }
-    case.issuer(670, 20, alive());
+    case.issuer(730, 20, alive());
     for login in 1..=3 {
-        case.issuer(720, login, IssuerAnswer::Disowned);
+        case.issuer(780, login, IssuerAnswer::Disowned);
         assert_eq!(case.status(login), Status::Rejected);
     }
 }
@@ -358,4 +361,127 @@ fn an_incident_nobody_is_left_to_end_is_forgotten() {
     assert!(case.incident(PLAIN));
     case.ledger.retain(|_| false, |_| false);
     assert!(!case.incident(PLAIN));
+}
+
+#[test]
+fn a_canary_denied_while_a_login_is_refused_is_an_incident_at_once() {
+    let mut case = working(1);
+    case.canary(10, PLAIN, AccessAnswer::Granted);
+    let advice = case.plain(600, 1, Refused);
+    assert!(advice.at_once.contains(&Ask::Canary(PLAIN.into())));
+    case.canary(601, PLAIN, denied(DenialStage::Token));
+    assert!(case.incident(PLAIN));
+    case.canary(661, PLAIN, AccessAnswer::Granted);
+    assert!(!case.incident(PLAIN));
+
+    let mut case = working(1);
+    case.canary(10, PLAIN, AccessAnswer::Granted);
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    assert!(!case.incident(PLAIN));
+    case.plain(601, 1, Refused);
+    assert!(case.incident(PLAIN), "the other way round");
+}
+
+#[test]
+fn an_incident_asks_one_control_each_spacing() {
+    let mut case = working(6);
+    let mut controls = Vec::new();
+    for (at, login) in [(600, 1), (601, 2), (602, 3), (603, 4), (604, 5), (662, 1), (663, 2)] {
+        let advice = case.plain(at, login, Refused);
+        controls.push((case.incident(PLAIN), advice.at_once.len()));
+    }
+    let (before, during) = ((false, 1), (true, 1));
+    assert_eq!(controls, [before, before, during, (true, 0), (true, 0), during, (true, 0)]);
+    // The same for an issuer.
+    let mut case = Case::new();
+    for login in 1..=6 {
+        case.issuer(login, login, alive());
+    }
+    let controls = [(600, 1), (601, 2), (602, 3), (603, 4), (663, 1), (664, 2)].map(|(at, login)| {
+        let advice = case.issuer(at, login, IssuerAnswer::Disowned);
+        advice.at_once.iter().filter(|ask| matches!(ask, Ask::Issuer(_))).count()
+    });
+    assert_eq!(controls, [1, 1, 1, 0, 1, 0]);
+}
+
+#[test]
+fn from_the_start_a_token_counts_once_and_a_dead_one_not_at_all() {
+    let mut case = Case::new();
+    let mut ask = |at, login, of| {
+        case.now = at;
+        let refused = evidence(at, Refused, Some(403));
+        case.ledger.record_login(LoginId(login), GHCR, Some(&token(of)), &refused, moment(at));
+        case.incident(GHCR)
+    };
+    for login in 1..=9 {
+        assert!(!ask(0, login, 1), "one token under many user names");
+    }
+    for login in 12..=14 {
+        assert!(!ask(0, login, login));
+    }
+    assert!(ask(1, 15, 15));
+    // Another token of the issuer lives: it knows what it says of these.
+    for (at, login) in [(60, 12), (120, 12), (60, 13), (120, 13)] {
+        ask(at, login, login);
+    }
+    for at in [60, 120, 180] {
+        case.issuer(at, 12, IssuerAnswer::Disowned);
+        case.issuer(at + 1, 99, alive());
+    }
+    assert_eq!(case.status(12), Status::Rejected);
+    assert!(!case.incident(GHCR), "four tokens are left that nothing explains");
+}
+
+#[test]
+fn an_incident_ends_when_each_refusal_is_explained() {
+    let mut case = Case::new();
+    for login in 1..=4 {
+        case.ghcr(login, login, Accepted);
+        case.issuer(login, login, alive());
+    }
+    for at in [600, 660, 720] {
+        for login in 1..=3 {
+            case.ghcr(at, login, Refused);
+        }
+    }
+    assert!(case.incident(GHCR));
+    // The issuer was in doubt too, until a living token was heard.
+    for login in 1..=3 {
+        case.issuer(721, login, IssuerAnswer::Disowned);
+    }
+    case.issuer(722, 4, alive());
+    for at in [780, 840] {
+        for login in 1..=3 {
+            case.issuer(at, login, IssuerAnswer::Disowned);
+        }
+        case.issuer(at + 1, 4, alive());
+    }
+    case.issuer(900, 1, IssuerAnswer::Disowned);
+    case.issuer(900, 2, IssuerAnswer::Disowned);
+    assert!(case.incident(GHCR));
+    case.issuer(900, 3, IssuerAnswer::Disowned);
+    assert_eq!([1, 2, 3].map(|login| case.status(login)), [Status::Rejected; 3]);
+    assert!(!case.incident(GHCR));
+}
+
+#[test]
+fn both_hosts_against_one_token_during_an_incident_must_last() {
+    // The canary is refused too: the one token may be as good as ever, and one outage behind both hosts.
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.issuer(0, 1, alive());
+    case.canary(0, GHCR, AccessAnswer::Granted);
+    case.ghcr(600, 1, Refused);
+    case.canary(601, GHCR, denied(DenialStage::Token));
+    assert!(case.incident(GHCR));
+    for at in [660, 720, 780, 1_200, 1_260] {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+        assert_ne!(case.status(1), Status::Rejected, "at {at}");
+    }
+    for at in [1_320, 1_380] {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+    }
+    assert_eq!(case.status(1), Status::Rejected);
 }

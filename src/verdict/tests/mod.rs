@@ -29,6 +29,7 @@ fn rules() -> Rules {
     Rules {
         confirmations: 3,
         spacing: Duration::from_secs(60),
+        patience: Duration::from_secs(600),
         interval: Duration::from_secs(600),
         rejected_interval: Duration::from_secs(6 * 3600),
         issuer_interval: Duration::from_secs(3600),
@@ -105,6 +106,14 @@ impl Case {
     fn refuse_ghcr(&mut self, login: u64, times: &[u64]) {
         for &at in times {
             self.ghcr(at, login, LoginAnswer::Refused);
+        }
+    }
+
+    /// The token of login 1 is refused and disowned from then on, until that is proven.
+    fn dies(&mut self, from: u64) {
+        for at in [from, from + 60, from + 120] {
+            self.ghcr(at, 1, LoginAnswer::Refused);
+            self.issuer(at + 1, 1, IssuerAnswer::Disowned);
         }
     }
 

@@ -63,7 +63,7 @@ fn cadence_after_answers_that_prove_nothing() {
 }
 
 #[test]
-fn two_refusals_and_two_disownments_are_rejected() {
+fn three_refusals_and_three_disownments_are_rejected() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);
     let advice = case.ghcr(600, 1, Refused);
@@ -71,12 +71,14 @@ fn two_refusals_and_two_disownments_are_rejected() {
     assert_eq!(advice.at_once, [Ask::Issuer(token(1))], "the issuer is asked at once");
     assert_eq!(case.issuer(601, 1, IssuerAnswer::Disowned).cadence, Cadence::Confirm);
     case.ghcr(660, 1, Refused);
-    assert_eq!(case.status(1), Status::Valid, "disowned once only");
-    let advice = case.issuer(661, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.issuer(661, 1, IssuerAnswer::Disowned).cadence, Cadence::Confirm);
+    assert_eq!(case.ghcr(720, 1, Refused).cadence, Cadence::BackOff);
+    assert_eq!(case.status(1), Status::Unverified, "disowned twice only");
+    let advice = case.issuer(721, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
     assert_eq!(advice.cadence, Cadence::Dead);
     assert_eq!(advice.also, [(Ask::Login(LoginId(1)), Cadence::Dead)]);
-    assert_eq!(case.view(1).last_verdict_at, Some(wall(661)));
+    assert_eq!(case.view(1).last_verdict_at, Some(wall(721)));
     assert_eq!(case.ghcr(9_000, 1, Refused).cadence, Cadence::Dead);
     assert_eq!(case.view(1).last_verdict_at, Some(wall(9_000)));
 }
@@ -84,17 +86,19 @@ fn two_refusals_and_two_disownments_are_rejected() {
 #[test]
 fn refusals_or_disownments_closer_than_the_spacing_count_once() {
     let mut case = Case::new();
-    case.refuse_ghcr(1, &[0, 59, 59]);
-    case.issuer(0, 1, IssuerAnswer::Disowned);
-    case.issuer(60, 1, IssuerAnswer::Disowned);
+    case.refuse_ghcr(1, &[0, 59, 60, 119]);
+    for at in [0, 60, 120] {
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+    }
     assert_eq!(case.status(1), Status::Unverified);
-    case.ghcr(60, 1, Refused);
+    case.ghcr(120, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
 
     let mut case = Case::new();
-    case.refuse_ghcr(1, &[0, 60]);
-    case.issuer(0, 1, IssuerAnswer::Disowned);
-    case.issuer(59, 1, IssuerAnswer::Disowned);
+    case.refuse_ghcr(1, &[0, 60, 120]);
+    for at in [0, 60, 119] {
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+    }
     assert_eq!(case.status(1), Status::Unverified);
 }
 
@@ -112,12 +116,14 @@ fn a_login_accepted_in_between_starts_the_run_again() {
 #[test]
 fn a_token_alive_in_between_starts_the_disownments_again() {
     let mut case = Case::new();
-    case.refuse_ghcr(1, &[0, 60]);
+    case.refuse_ghcr(1, &[0, 60, 120]);
     case.issuer(0, 1, IssuerAnswer::Disowned);
-    case.issuer(60, 1, alive());
-    case.issuer(120, 1, IssuerAnswer::Disowned);
-    assert_eq!(case.status(1), Status::Unverified);
+    case.issuer(60, 1, IssuerAnswer::Disowned);
+    case.issuer(120, 1, alive());
     case.issuer(180, 1, IssuerAnswer::Disowned);
+    case.issuer(240, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.issuer(300, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
 }
 
@@ -203,12 +209,47 @@ fn refused_but_alive_with_another_login_accepted_in_between_is_rejected() {
     case.ghcr(0, 2, Accepted);
     case.ghcr(600, 1, Refused);
     case.issuer(601, 1, alive());
-    case.ghcr(660, 1, Refused);
-    case.ghcr(661, 2, Accepted);
-    assert_eq!(case.status(1), Status::Unverified);
-    case.ghcr(720, 1, Refused);
+    for at in [660, 720, 780, 900, 1_200, 1_260] {
+        case.ghcr(at - 1, 2, Accepted);
+        case.ghcr(at, 1, Refused);
+        assert_eq!(case.status(1), Status::Unverified, "at {at}");
+    }
+    case.ghcr(1_319, 2, Accepted);
+    case.ghcr(1_320, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
     assert!(case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn refused_for_minutes_while_the_issuer_vouches_is_unverified() {
+    // Good tokens are refused for up to ten minutes, whatever is asked, while others are accepted.
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.ghcr(0, 2, Accepted);
+    for minute in 10..20 {
+        let advice = case.ghcr(60 * minute, 1, Refused);
+        let asks = advice.at_once.contains(&Ask::Issuer(token(1)));
+        assert_eq!(asks, minute % 2 == 0, "the issuer is asked at every other refusal");
+        if asks {
+            case.issuer(60 * minute + 1, 1, alive());
+        }
+        case.ghcr(60 * minute + 2, 2, Accepted);
+        assert_ne!(case.status(1), Status::Rejected);
+    }
+    assert_eq!(case.status(1), Status::Unverified);
+    assert!(case.view(1).issuer_disagrees);
+    case.ghcr(1_200, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[test]
+fn past_the_patience_a_second_series_is_asked_in_close_order() {
+    let mut case = Case::new();
+    case.ghcr(0, 2, Accepted);
+    let cadences = [600, 660, 720, 780, 1_200, 1_260].map(|at| case.ghcr(at, 1, Refused).cadence);
+    use Cadence::{BackOff, Confirm};
+    assert_eq!(cadences, [Confirm, Confirm, BackOff, BackOff, Confirm, Confirm]);
+    assert_eq!(case.ghcr(1_320, 1, Refused).cadence, BackOff, "no control was heard");
 }
 
 #[test]
@@ -221,6 +262,10 @@ fn refused_but_alive_with_the_canary_granted_in_between_is_rejected() {
     case.ghcr(660, 1, Refused);
     case.canary(661, GHCR, AccessAnswer::Granted);
     case.ghcr(720, 1, Refused);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.refuse_ghcr(1, &[1_200, 1_260]);
+    case.canary(1_261, GHCR, AccessAnswer::Granted);
+    case.ghcr(1_320, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
 }
 
@@ -228,7 +273,7 @@ fn refused_but_alive_with_the_canary_granted_in_between_is_rejected() {
 fn a_control_from_before_the_refusals_is_none() {
     let mut case = Case::new();
     case.ghcr(599, 2, Accepted);
-    case.refuse_ghcr(1, &[600, 660, 720]);
+    case.refuse_ghcr(1, &[600, 660, 720, 1_200, 1_260, 1_320]);
     assert_eq!(case.status(1), Status::Unverified);
 }
 
@@ -236,7 +281,7 @@ fn a_control_from_before_the_refusals_is_none() {
 fn an_acceptance_of_the_login_itself_is_no_control() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);
-    case.refuse_ghcr(1, &[60, 120, 180, 240]);
+    case.refuse_ghcr(1, &[60, 120, 180, 240, 700, 760, 820]);
     assert_eq!(case.status(1), Status::Unverified);
 }
 
@@ -246,7 +291,10 @@ fn an_issuer_that_cannot_be_asked_leaves_it_to_repetition_with_a_control() {
     case.refuse_ghcr(1, &[0, 60]);
     case.issuer(1, 1, IssuerAnswer::Unproven(Unproven::Throttled));
     case.ghcr(61, 2, Accepted);
-    case.ghcr(120, 1, Refused);
+    case.refuse_ghcr(1, &[120, 600, 660]);
+    assert_eq!(case.status(1), Status::Unverified);
+    case.ghcr(661, 2, Accepted);
+    case.ghcr(720, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
     assert!(!case.view(1).issuer_disagrees);
 }
@@ -270,9 +318,10 @@ fn accepted_but_disowned_is_valid_and_the_issuer_disagrees() {
     case.ghcr(0, 1, Accepted);
     let advice = case.issuer(1, 1, IssuerAnswer::Disowned);
     assert!(asks_login(&advice, 1), "the registry is asked at once");
-    assert!(!case.view(1).issuer_disagrees, "disowned once only");
-    assert_eq!(case.issuer(61, 1, IssuerAnswer::Disowned).cadence, Cadence::Routine, "it may be the one that errs");
-    case.ghcr(62, 1, Accepted);
+    case.issuer(61, 1, IssuerAnswer::Disowned);
+    assert!(!case.view(1).issuer_disagrees, "disowned twice only");
+    assert_eq!(case.issuer(121, 1, IssuerAnswer::Disowned).cadence, Cadence::Routine, "it may be the one that errs");
+    case.ghcr(122, 1, Accepted);
     assert_eq!(case.status(1), Status::Valid);
     assert!(case.view(1).issuer_disagrees);
     case.issuer(4_000, 1, alive());
@@ -280,17 +329,19 @@ fn accepted_but_disowned_is_valid_and_the_issuer_disagrees() {
 }
 
 #[test]
-fn disowned_before_and_since_makes_the_second_refusal_the_proof() {
+fn disowned_before_and_since_makes_the_third_refusal_the_proof() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);
     case.issuer(1, 1, IssuerAnswer::Disowned);
-    let advice = case.issuer(61, 1, IssuerAnswer::Disowned);
+    case.issuer(61, 1, IssuerAnswer::Disowned);
+    let advice = case.issuer(121, 1, IssuerAnswer::Disowned);
     assert_eq!(advice.cadence, Cadence::Routine, "the registry still accepts it");
     let advice = case.ghcr(600, 1, Refused);
     assert!(advice.at_once.contains(&Ask::Issuer(token(1))));
     case.issuer(601, 1, IssuerAnswer::Disowned);
-    assert_eq!(case.status(1), Status::Valid);
     case.ghcr(660, 1, Refused);
+    assert_eq!(case.status(1), Status::Valid);
+    case.ghcr(720, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
 }
 
@@ -309,8 +360,9 @@ fn a_clock_that_was_set_back_shows_in_the_times() {
 fn what_the_issuer_said_before_the_refusals_confirms_none() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);
-    case.issuer(1, 1, IssuerAnswer::Disowned);
-    case.issuer(61, 1, IssuerAnswer::Disowned);
+    for at in [1, 61, 121] {
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+    }
     case.refuse_ghcr(1, &[600, 660, 720]);
     assert_eq!(case.status(1), Status::Unverified);
     case.issuer(730, 1, IssuerAnswer::Disowned);
@@ -337,10 +389,10 @@ fn a_locked_out_owner_explains_the_refusals() {
     case.issuer(4000, 1, IssuerAnswer::Alive(owned("alice")));
     case.ghcr(4000, 1, Accepted);
     case.ghcr(4060, 3, Accepted);
-    case.refuse_ghcr(2, &[4080, 4140]);
+    case.refuse_ghcr(2, &[4080, 4140, 4200, 4680, 4740]);
     assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Unverified));
-    case.ghcr(4150, 3, Accepted);
-    case.refuse_ghcr(2, &[4200]);
+    case.ghcr(4750, 3, Accepted);
+    case.refuse_ghcr(2, &[4800]);
     assert_eq!(case.status(2), Status::Rejected);
 }
 
@@ -417,9 +469,7 @@ fn refused_after_the_known_expiry_is_expired() {
     case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(500)))));
     case.ghcr(510, 1, Accepted);
     assert_eq!(case.status(1), Status::Valid, "a date that has passed proves nothing by itself");
-    case.refuse_ghcr(1, &[600, 660]);
-    case.issuer(601, 1, IssuerAnswer::Disowned);
-    case.issuer(661, 1, IssuerAnswer::Disowned);
+    case.dies(600);
     assert_eq!(case.status(1), Status::Expired);
 }
 
@@ -430,9 +480,7 @@ fn a_token_that_lingers_past_its_expiry_has_expired_when_it_is_refused() {
         case.ghcr(0, 1, Accepted);
         case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(500)))));
         case.issuer(asked, 1, IssuerAnswer::Alive(facts(None, Expiry::Unreliable)));
-        case.refuse_ghcr(1, &[1000, 1060]);
-        case.issuer(1001, 1, IssuerAnswer::Disowned);
-        case.issuer(1061, 1, IssuerAnswer::Disowned);
+        case.dies(1_000);
         assert_eq!(case.status(1), status, "accepted at {asked}");
     }
 }
@@ -441,9 +489,7 @@ fn a_token_that_lingers_past_its_expiry_has_expired_when_it_is_refused() {
 fn refused_before_the_known_expiry_is_rejected_until_it_has_passed() {
     let mut case = Case::new();
     case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::At(wall(5_000)))));
-    case.refuse_ghcr(1, &[600, 660]);
-    case.issuer(601, 1, IssuerAnswer::Disowned);
-    case.issuer(661, 1, IssuerAnswer::Disowned);
+    case.dies(600);
     assert_eq!(case.status(1), Status::Rejected);
     case.now = 5_000;
     assert_eq!(case.status(1), Status::Expired);
@@ -453,9 +499,7 @@ fn refused_before_the_known_expiry_is_rejected_until_it_has_passed() {
 fn an_unreliable_expiry_never_makes_expired() {
     let mut case = Case::new();
     case.issuer(0, 1, IssuerAnswer::Alive(facts(None, Expiry::Unreliable)));
-    case.refuse_ghcr(1, &[600, 660]);
-    case.issuer(601, 1, IssuerAnswer::Disowned);
-    case.issuer(661, 1, IssuerAnswer::Disowned);
+    case.dies(600);
     assert_eq!(case.status(1), Status::Rejected);
 }
 
@@ -566,7 +610,8 @@ fn the_last_few_exchanges_are_kept() {
 #[test]
 fn one_round_confirms_within_its_run() {
     let mut config = crate::config::Config::default();
-    assert_eq!(Rules::one_shot(&config), Rules { spacing: Duration::from_secs(2), ..Rules::new(&config) });
+    let at_once = Rules { spacing: Duration::from_secs(2), patience: Duration::ZERO, ..Rules::new(&config) };
+    assert_eq!(Rules::one_shot(&config), at_once);
     config.probe.confirmation_spacing = Duration::from_millis(10);
     assert_eq!(Rules::one_shot(&config).spacing, Duration::from_millis(10));
 }
@@ -575,11 +620,11 @@ fn one_round_confirms_within_its_run() {
 fn a_control_must_be_heard_between_the_last_two_refusals() {
     // The registry may have gone dark since an earlier control.
     let mut case = Case::new();
-    case.ghcr(600, 1, Refused);
-    case.ghcr(601, 2, Accepted);
-    case.refuse_ghcr(1, &[660, 720]);
+    case.refuse_ghcr(1, &[600, 660, 720, 1_200]);
+    case.ghcr(1_201, 2, Accepted);
+    case.refuse_ghcr(1, &[1_260, 1_320]);
     assert_eq!(case.status(1), Status::Unverified);
-    case.ghcr(721, 2, Accepted);
-    case.ghcr(780, 1, Refused);
+    case.ghcr(1_321, 2, Accepted);
+    case.ghcr(1_380, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
 }
