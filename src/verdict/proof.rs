@@ -73,9 +73,10 @@ impl Ledger {
             self.bury(login, at);
             return Advice::just(Cadence::Dead);
         }
+        let confirming = self.issuer_is_confirming(login);
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
         let enough = record.standing.run.count() >= needed || (locked_out && record.standing.all.count() >= needed);
-        record.standing.doubted |= enough;
+        record.standing.doubted |= enough && !confirming;
         let run = &record.standing.run;
         let second_series = record.token().is_some() && run.lasts(now, pace) && run.lasting() < needed;
         let mut advice =
@@ -119,6 +120,15 @@ impl Ledger {
                     && issuer.is_none_or(|issuer| !issuer.incident)
                     && (!self.in_incident(&record.host) || controlled || lasting)
             })
+    }
+
+    /// Whether the issuer is about to prove the refusal: it disowned the token, less often than it takes. Nothing is in doubt
+    /// for the few seconds until it is asked again.
+    fn issuer_is_confirming(&self, login: LoginId) -> bool {
+        let token = self.logins.get(&login).and_then(LoginRecord::token).and_then(|token| self.tokens.get(token));
+        token.is_some_and(|token| {
+            token.standing.refused() && (1..self.rules.agreed()).contains(&token.standing.run.count())
+        })
     }
 
     /// Whether repetition alone proves the refusal.

@@ -75,11 +75,11 @@ async fn a_pat_expires_in_the_afternoon_and_its_scale_set_is_blocked_at_the_next
     assert!(refusals(&driver.world).is_empty());
 
     // The next round comes within one interval, and is the first to be refused. One refusal proves nothing: the login is
-    // asked again after `confirmationSpacing` (and up to a tenth of it), and so is the issuer. Refused twice and disowned
-    // twice, with no other token that could tell: that is the proof. Until then the last proven state stands.
+    // asked again after `confirmationSpacing` (and up to a tenth of it), and so is the issuer. Refused three times and
+    // disowned three times, with no other token that could tell: that is the proof. Until then the last proven state stands.
     let mut shown = None;
     driver
-        .until(expiry + INTERVAL + SPACING + SHOWN, |now, snapshot| {
+        .until(expiry + INTERVAL + SPACING * 2 + SHOWN, |now, snapshot| {
             let (row, credential) = (runner(snapshot), &snapshot.credentials[0]);
             match shown {
                 None if row.outlook == Outlook::Blocked => {
@@ -92,10 +92,12 @@ async fn a_pat_expires_in_the_afternoon_and_its_scale_set_is_blocked_at_the_next
         })
         .await;
     let refused = refusals(&driver.world);
-    let shown = shown.expect("blocked within an interval and a spacing");
+    let shown = shown.expect("blocked within an interval and two spacings");
     assert!(refused[0] >= expiry && refused[0] <= expiry + INTERVAL, "{refused:?}");
-    assert!(refused[1] - refused[0] >= TimeDelta::seconds(60) && refused[1] - refused[0] <= SPACING, "{refused:?}");
-    assert!(shown > refused[1] && shown <= refused[0] + SPACING + SHOWN, "shown at {shown}, {refused:?}");
+    for gap in [refused[1] - refused[0], refused[2] - refused[1]] {
+        assert!(gap >= TimeDelta::seconds(60) && gap <= SPACING + TimeDelta::seconds(1), "{refused:?}");
+    }
+    assert!(shown > refused[2] && shown <= refused[0] + SPACING * 2 + SHOWN, "shown at {shown}, {refused:?}");
     assert!(seen > 500, "every minute of the day was looked at: {seen}");
 }
 

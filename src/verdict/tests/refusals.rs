@@ -73,7 +73,7 @@ fn three_refusals_and_three_disownments_are_rejected() {
     case.ghcr(660, 1, Refused);
     assert_eq!(case.issuer(661, 1, IssuerAnswer::Disowned).cadence, Cadence::Confirm);
     assert_eq!(case.ghcr(720, 1, Refused).cadence, Cadence::BackOff);
-    assert_eq!(case.status(1), Status::Unverified, "disowned twice only");
+    assert_eq!(case.status(1), Status::Valid, "disowned twice only, and about to be asked again");
     let advice = case.issuer(721, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
     assert_eq!(advice.cadence, Cadence::Dead);
