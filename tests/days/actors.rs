@@ -34,6 +34,7 @@ struct Actor {
 
 /// What decides whether a token may pull the package of its workload.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 struct Rights {
     reads: bool,
     demands_sso: bool,
@@ -119,9 +120,9 @@ impl Cast {
         let mut rights = Rights { reads: true, demands_sso: dice.percent(30), authorised: true, open: false };
         world.set_org(&org, OrgPolicy { sso_required: rights.demands_sso, ..OrgPolicy::default() });
         let mut spec = TokenSpec::classic(&owner).reads(&org).sso_authorized(&org);
-        let expires = dice.percent(50).then(|| match dice.percent(50) {
-            true => self.began + dice.span(TimeDelta::hours(1), days),
-            false => self.began + TimeDelta::days(40),
+        let expires = dice.percent(50).then(|| {
+            let soon = dice.percent(50);
+            self.began + if soon { dice.span(TimeDelta::hours(1), days) } else { TimeDelta::days(40) }
         });
         spec.expires_at = expires;
         let mut powers = Powers { scopes: true, access: true };

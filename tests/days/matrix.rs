@@ -31,9 +31,10 @@ pub(crate) fn run(seeds: std::ops::Range<u64>, length: TimeDelta, threads: usize
                         return;
                     }
                     let mut score = one(seed, length);
-                    score.wrong.iter_mut().for_each(|(_, why)| *why = format!("seed {seed}: {why}"));
-                    score.late.iter_mut().for_each(|why| *why = format!("seed {seed}: {why}"));
-                    score.wrong.iter().map(|(_, why)| why).chain(&score.late).for_each(|why| tell(why));
+                    for why in score.wrong.iter_mut().map(|(_, why)| why).chain(&mut score.late) {
+                        *why = format!("seed {seed}: {why}");
+                        tell(why);
+                    }
                     score.story.clear();
                     total.lock().expect("no day panicked").add(score);
                 }
@@ -68,7 +69,7 @@ pub(crate) fn table(score: &Score) -> String {
     for shown in &SHOWN[..5] {
         let _ = write!(text, "{:>20}", score.wrong.iter().filter(|(status, _)| status == shown).count());
     }
-    let _ = write!(text, "{:>20}\n", "-");
+    let _ = writeln!(text, "{:>20}", "-");
     let late = score.late.len();
     let _ = writeln!(text, "{} deaths that could be seen; {late} times not known in time", score.deaths);
     text

@@ -8,8 +8,7 @@ pub(crate) mod driver;
 mod actors;
 mod dice;
 mod faults;
-#[path = "../it/support/manifests.rs"]
-mod manifests;
+pub(crate) mod manifests;
 pub(crate) mod matrix;
 mod scenario;
 mod score;

@@ -125,7 +125,7 @@ impl Judge<'_> {
             let middle = shown.from + (shown.to - shown.from) / 2;
             let cell = (self.fact.status(middle), shown.status);
             *score.minutes.entry(cell).or_default() += (shown.to - shown.from).as_seconds_f64() / 60.0;
-            for (claim, lag) in self.claims(shown.status) {
+            for (claim, lag) in Self::claims(shown.status) {
                 if let Some((since, at)) = self.contradicted(shown, claim, lag, appeared) {
                     let why = format!(
                         "{} shown {} at {at} until {}, not so since {since} ({claim:?}), {:?}",
@@ -148,7 +148,7 @@ impl Judge<'_> {
     }
 
     /// What a status claims, and how long each claim may outlive its ground.
-    fn claims(&self, status: Status) -> Vec<(Claim, Option<TimeDelta>)> {
+    fn claims(status: Status) -> Vec<(Claim, Option<TimeDelta>)> {
         match status {
             Status::Valid => {
                 let all = [(Claim::Alive, BOUND), (Claim::Usable, BOUND), (Claim::Scoped, ISSUER_BOUND)];

@@ -24,6 +24,7 @@ mod leaks;
 mod line;
 mod live_watch;
 mod manifests;
+mod matrix;
 mod paste;
 mod probe_ghcr;
 mod probe_github;

@@ -1,6 +1,7 @@
 //! What several tests share.
 
-pub(crate) mod manifests;
 pub(crate) mod published;
 pub(crate) mod real;
 pub(crate) mod vectors;
+
+pub(crate) use crate::days::manifests;

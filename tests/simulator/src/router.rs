@@ -37,7 +37,9 @@ pub(crate) async fn answer(shared: &Arc<Shared>, host: Host, connection: u64, re
         }
         (state.log_arrival(entry), plan, due)
     };
-    hooks.into_iter().for_each(|then| then());
+    for then in hooks {
+        then();
+    }
     shared.changed.notify_waiters();
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;

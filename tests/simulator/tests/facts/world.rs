@@ -202,3 +202,50 @@ async fn a_trap_counts_and_never_answers() {
     let _ = stream.read_to_end(&mut rest).await;
     assert!(rest.is_empty());
 }
+
+#[tokio::test]
+async fn a_clock_that_stands_moves_by_hand_alone() {
+    let world = start().await;
+    let noon = "2026-06-01T12:00:00Z".parse().expect("a date");
+    world.stop_clock(noon);
+    assert_eq!(world.now(), noon);
+    world.advance(chrono::TimeDelta::seconds(90));
+    let answer = get(&world.ghcr_url(), "/v2/").await;
+    assert_eq!(answer.header("date"), Some("Mon, 01 Jun 2026 12:01:30 GMT"));
+    world.set_date_skew(Host::Ghcr, chrono::TimeDelta::hours(1));
+    let later = simulator::RetryAfter::Date(chrono::TimeDelta::minutes(3));
+    let throttled = simulator::Fault::RateLimited { retry_after: later, ghcr_duration: None };
+    world.fault(simulator::FaultRule::on(Host::Ghcr, throttled));
+    // A host that is off is off in all it says.
+    let answer = get(&world.ghcr_url(), "/v2/").await;
+    assert_eq!(answer.header("retry-after"), Some("Mon, 01 Jun 2026 13:04:30 GMT"));
+}
+
+#[tokio::test]
+async fn hosts_have_names_and_end_connections_when_told_to() {
+    let world = start().await;
+    let address = world.ghcr_url();
+    world.name(Host::Ghcr, "ghcr.test");
+    assert_eq!(world.ghcr_url(), address.replace("127.0.0.1", "ghcr.test"));
+    let challenge = get(&address, "/v2/").await;
+    assert!(challenge.header("www-authenticate").expect("a challenge").contains("realm=\"http://ghcr.test:"));
+    world.close_connections();
+    let mut stream = connect(&address).await;
+    stream.write_all(b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer, and the end");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn something_happens_once_while_a_request_is_in_flight() {
+    let world = std::sync::Arc::new(start().await);
+    let token = world.add_token(TokenSpec::classic("a"));
+    let (shown, revoked) = (token.clone(), token.clone());
+    world.when(move |request| request.shows(&shown), move || revoked.revoke());
+    let url = world.github_api_url();
+    get(&url, "/").await;
+    assert_eq!(get_as(&url, "/user", bearer(token.secret())).await.status, 401, "revoked before it was answered");
+    token.restore();
+    assert_eq!(get_as(&url, "/user", bearer(token.secret())).await.status, 200, "once");
+}

@@ -1,0 +1,23 @@
+//! Seeded days with every fault, scored against the truth: a small sample of what the example `matrix` runs at length, and
+//! each seed that ever showed something false.
+
+use chrono::TimeDelta;
+use rstest::rstest;
+
+use crate::days::matrix::{one, table};
+
+#[rstest]
+#[case::sample(1, 4)]
+#[case::sample(2, 6)]
+#[case::sample(3, 4)]
+// A registry without an issuer that refuses everyone, with two logins left and no canary, cannot be told from two dead
+// logins; with a canary it can.
+#[case::everyone_refused_where_two_logins_are_left(4, 6)]
+// A registry whose clock is an hour off and that names a date to come back at.
+#[case::a_date_of_a_clock_that_is_off(10, 6)]
+fn no_day_shows_anything_false(#[case] seed: u64, #[case] hours: i64) {
+    let score = one(seed, TimeDelta::hours(hours));
+    let (wrong, late, table) = (&score.wrong, &score.late, table(&score));
+    assert!(wrong.is_empty() && late.is_empty(), "{wrong:#?}\n{late:#?}\n{table}");
+    assert!(score.minutes.values().sum::<f64>() > 60.0, "{table}");
+}
