@@ -97,7 +97,7 @@ async fn a_pat_expires_in_the_afternoon_and_its_scale_set_is_blocked_at_the_next
     for gap in [refused[1] - refused[0], refused[2] - refused[1]] {
         assert!(gap >= TimeDelta::seconds(60) && gap <= SPACING + TimeDelta::seconds(1), "{refused:?}");
     }
-    assert!(shown > refused[2] && shown <= refused[0] + SPACING * 2 + SHOWN, "shown at {shown}, {refused:?}");
+    assert!(shown >= refused[2] && shown <= refused[0] + SPACING * 2 + SHOWN, "shown at {shown}, {refused:?}");
     assert!(seen > 500, "every minute of the day was looked at: {seen}");
 }
 
