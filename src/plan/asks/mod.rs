@@ -41,11 +41,11 @@ pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_c
         }
     }
     for (token, logins) in tokens {
-        let (Some(host), Some(first)) = (token.issuer.authority(), logins.first()) else { continue };
-        let entry = &first.registry.entry;
-        let host: Arc<str> = Arc::from(host);
+        let Some(host) = token.issuer.authority().map(Arc::<str>::from) else { continue };
         // Under a glob, tenants name the hosts of APIs as well.
-        let pool = if *entry == first.registry.host { host.clone() } else { Arc::from(format!("the APIs of {entry}")) };
+        let named = logins.iter().any(|login| login.registry.entry == login.registry.host);
+        let glob = logins.first().map(|login| &login.registry.entry).filter(|_| !named);
+        let pool = glob.map_or_else(|| host.clone(), |entry| Arc::from(format!("the APIs of {entry}")));
         let logins: Vec<LoginId> = logins.iter().map(|login| login.id).collect();
         let tenant = holders.tenant(&logins);
         wanted.push(Wanted { ask: Ask::Issuer(token), host, pool, tenant, logins });

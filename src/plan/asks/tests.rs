@@ -186,3 +186,73 @@ fn a_token_at_two_registries_of_one_issuer_is_one_question() {
     assert_eq!((keys.len(), tokens.len()), (1, 1));
     assert!(keys.iter().all(|key| key.issuer.kind == IssuerKind::GithubCloud));
 }
+
+/// Each question with its namespace and its pool.
+fn shares(world: &World, registries: &[RegistryConfig]) -> Vec<String> {
+    let mut book = book(registries);
+    world.sync(&mut book);
+    let wanted = wanted(&book, &workloads(&world.inventory), true);
+    let mut words: Vec<String> = wanted
+        .iter()
+        .map(|want| {
+            let what = match &want.ask {
+                Ask::Login(login) => String::from_utf8_lossy(book.logins[login].password.expose()).into_owned(),
+                Ask::Access { repository, .. } => repository.to_string(),
+                Ask::Issuer(_) => "token".to_owned(),
+                Ask::Canary(host) => format!("canary of {host}"),
+            };
+            format!("{what}: {} of {}", want.tenant, want.pool)
+        })
+        .collect();
+    words.sort_unstable();
+    words
+}
+
+#[test]
+fn what_several_namespaces_need_counts_for_the_one_that_needs_the_fewest() {
+    let mut world = World::default();
+    world.secret("many/shared", &[("ghcr.io", "octo", CLASSIC)]);
+    for n in 0..3 {
+        world.secret(&format!("many/bad-{n}"), &[("ghcr.io", "octo", &format!("bad-{n}"))]);
+    }
+    world.secret("few/shared", &[("ghcr.io", "octo", CLASSIC)]);
+    world.secret("few/own", &[("ghcr.io", "octo", "own")]);
+    let images = ["ghcr.io/org/app", "ghcr.io/org/x", "ghcr.io/org/y", "ghcr.io/org/z"];
+    world.pod("many/pod", &["shared"], &images);
+    world.pod("few/pod", &["shared"], &images[..1]);
+    assert_eq!(
+        shares(&world, &[]),
+        [
+            "bad-0: many of ghcr.io",
+            "bad-1: many of ghcr.io",
+            "bad-2: many of ghcr.io",
+            &format!("{CLASSIC}: few of ghcr.io"),
+            "org/app: few of ghcr.io",
+            "org/x: many of ghcr.io",
+            "org/y: many of ghcr.io",
+            "org/z: many of ghcr.io",
+            "own: few of ghcr.io",
+            "token: few of api.github.com",
+        ]
+    );
+}
+
+#[test]
+fn hosts_under_one_glob_share_their_places() {
+    let canary = RegistryConfig { canary: Some("public/image".to_owned()), ..registry("*.azurecr.io") };
+    let mut world = World::default();
+    world.secret("a/one", &[("one.azurecr.io", "octo", "p")]);
+    world.secret("a/residency", &[("containers.octo.ghe.com", "octo", CLASSIC)]);
+    world.pod("b/pod", &[], &["two.azurecr.io/x"]);
+    assert_eq!(
+        shares(&world, &[canary]),
+        [
+            "canary of one.azurecr.io:  of *.azurecr.io",
+            "canary of two.azurecr.io:  of *.azurecr.io",
+            &format!("{CLASSIC}: a of containers.*.ghe.com"),
+            "p: a of *.azurecr.io",
+            "token: a of the APIs of containers.*.ghe.com",
+            "x: b of *.azurecr.io",
+        ]
+    );
+}

@@ -302,6 +302,7 @@ impl Schedule {
         if let Some(shared) = want.ask.login().and_then(|login| self.logins.get_mut(&login)) {
             if matches!(want.ask, Ask::Login(_)) {
                 shared.login = Some(no);
+                self.queues.move_lane(lane, address(want));
             } else {
                 shared.accesses.insert(no);
                 open = shared.standing == Standing::Open;
@@ -358,9 +359,10 @@ impl Schedule {
                 self.queues.take(lane, no, slot, &before);
                 self.queues.put(lane, no, slot, &want.tenant);
             }
-        }
-        if !matches!(want.ask, Ask::Access { login: Some(_), .. }) {
-            self.queues.move_lane(self.entries.get(&no).map_or(0, |entry| entry.lane), address(want));
+            // The access checks of a login share its lane, whoever needs them.
+            if !matches!(want.ask, Ask::Access { login: Some(_), .. }) {
+                self.queues.move_lane(lane, address(want));
+            }
         }
     }
 
