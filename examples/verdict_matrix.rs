@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<ExitCode> {
             .map(|nth| {
                 let mine = seeds.clone().filter(move |seed| seed % threads == nth);
                 scope.spawn(move || match family {
-                    None => evidence::runs(mine),
+                    None => runs(mine),
                     Some(family) => evidence::runs_of(family, mine),
                 })
             })
@@ -65,4 +65,14 @@ fn main() -> anyhow::Result<ExitCode> {
     let failures = evidence::failures(&families);
     writeln!(out, "\n{} runs in {} s on {threads} threads: {failures} misses", args.runs, began.elapsed().as_secs())?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The runs of these seeds, each of the family that the seed draws.
+fn runs(seeds: impl Iterator<Item = u64>) -> BTreeMap<Family, Tally> {
+    let mut families: BTreeMap<Family, Tally> = BTreeMap::new();
+    for seed in seeds {
+        let family = Family::of(seed);
+        families.entry(family).or_default().add(evidence::run(family, seed));
+    }
+    families
 }

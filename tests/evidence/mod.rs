@@ -27,16 +27,6 @@ pub(crate) fn run(family: Family, seed: u64) -> Tally {
     tally
 }
 
-/// The runs of these seeds, each of the family that the seed draws.
-pub(crate) fn runs(seeds: impl Iterator<Item = u64>) -> BTreeMap<Family, Tally> {
-    let mut families: BTreeMap<Family, Tally> = BTreeMap::new();
-    for seed in seeds {
-        let family = Family::of(seed);
-        families.entry(family).or_default().add(run(family, seed));
-    }
-    families
-}
-
 /// The runs of these seeds, all of one family.
 pub(crate) fn runs_of(family: Family, seeds: impl Iterator<Item = u64>) -> BTreeMap<Family, Tally> {
     let mut sum = Tally::default();
