@@ -8,7 +8,6 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::seed_case::{NO_VOLUME, Seed};
-use crate::support::manifests::{docker_config, pod, pull_secret};
 
 /// Runs something for whoever does not quote it.
 const EVIL: &str = "x'; intruder; \"$(intruder)\"`intruder`\n intruder \\";
@@ -33,8 +32,6 @@ fn words(document: &Value) -> Vec<Vec<String>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_of_tenants_are_words_of_a_command() {
     let seed = Seed::start().await;
-    let evil = Value::from(EVIL);
-
     // A ServiceAccount and a key that a hook extension names.
     let hooks = format!(
         ", {{name: ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE, value: {}}}], volumeMounts: [{{name: t, mountPath: /t}}]}}], volumes: \
@@ -53,22 +50,4 @@ async fn names_of_tenants_are_words_of_a_command() {
     assert_eq!(calls.len(), 2, "{document:#}");
     assert_eq!(calls[0][..5], ["-n", "arc-runners", "patch", "serviceaccount", EVIL]);
     assert_eq!(calls[1], ["-n", "arc-runners", "edit", "configmap", "hooks"]);
-
-    // A user of a Secret that is refused, and a Secret that is not there.
-    let dead = pull_secret("a", "dead", &docker_config("ghcr.io", EVIL, "ghp_dead"));
-    let named = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "gone", "namespace": "a" },
-        "spec": { "imagePullSecrets": [{ "name": evil }], "containers": [{ "name": "main", "image": "ghcr.io/acme/gha-runners" }] },
-    });
-    let text = format!("{dead}{}---\n{named}\n", pod("a", "dead", "ghcr.io/acme/gha-runners", &["dead"]));
-    seed.write("pods.yaml", &text);
-    let (document, _) = seed.json("explain pod/dead pods.yaml").await;
-    let calls = words(&document);
-    assert_eq!(calls[0][..6], ["-n", "a", "create", "secret", "docker-registry", "dead"], "{document:#}");
-    let user = calls[0].iter().find_map(|word| word.strip_prefix("--docker-username=")).unwrap();
-    // Line breaks of a user name are not shown.
-    assert!(user.starts_with("x'; intruder; \"$(intruder)\"`intruder`"), "{user}");
-    assert!(calls[0].contains(&"--docker-password=new".to_owned()));
-    let (document, _) = seed.json("explain pod/gone pods.yaml").await;
-    assert_eq!(words(&document), [["-n", "a", "get", "secret", EVIL]], "{document:#}");
 }
