@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::setup::{self, Setup, SetupError};
 use super::{events, key};
 use crate::cli::args::{Common, ServeArgs};
+use crate::clock::Clock;
 use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
 use crate::config::Config;
 use crate::metrics::{BuildInfo, DaemonMetrics};
@@ -160,7 +160,7 @@ pub async fn serve_secure(
                     inventory: shared.clone(),
                     metrics: Arc::clone(&metrics),
                     snapshots: snapshot,
-                    changes: Changes::new(registries.clone(), Utc::now()),
+                    changes: Changes::new(registries.clone(), Clock::start().wall()),
                 };
                 events::spawn(parts, &mut tasks, &shutdown);
             }
