@@ -324,7 +324,7 @@ impl Maker {
     /// Minutes of refusals, denials or disownments of one login; never refused and disowned at the same time, since that
     /// is what a dead token looks like.
     fn bursts(&mut self, logins: u64) {
-        for _ in 0..1 + self.dice.below(6) {
+        for _ in 0..=self.dice.below(6) {
             let login = usize::try_from(self.dice.below(logins)).unwrap_or_default();
             let minutes = 3 + self.dice.below(7);
             let from = self.dice.between(10 * MINUTE, self.world.ends - 2 * HOUR);

@@ -196,16 +196,11 @@ impl<'w> Score<'w> {
         let turned = self.seen[index].status != Some(status);
         self.seen[index].status = Some(status);
         let wrong = self.is_wrong(login, index, now, status, turned);
-        match wrong {
-            Some(miss) if !self.seen[index].wrong => {
-                self.seen[index].wrong = true;
-                let what = format!("login {index} at {}: {}", clock(now), truth.as_str());
-                self.miss(miss, what);
-            }
-            Some(_) => {}
-            None if turned => self.seen[index].wrong = false,
-            None => {}
+        let known = self.seen[index].wrong;
+        if let Some(miss) = wrong.filter(|_| !known) {
+            self.miss(miss, format!("login {index} at {}: {}", clock(now), truth.as_str()));
         }
+        self.seen[index].wrong = wrong.is_some() || (known && !turned);
         if matches!(truth, Truth::Forbidden | Truth::Scopeless) && matches!(status, Status::Forbidden) {
             self.seen[index].denial_shown = now;
         }
