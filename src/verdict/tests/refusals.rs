@@ -628,3 +628,11 @@ fn a_control_must_be_heard_between_the_last_two_refusals() {
     case.ghcr(1_380, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
 }
+
+#[test]
+fn where_registry_and_issuer_agree_more_confirmations_are_not_waited_for() {
+    let mut case = Case::new();
+    case.ledger = Ledger::new(Rules { confirmations: 5, ..rules() });
+    case.dies(600);
+    assert_eq!(case.status(1), Status::Rejected);
+}
