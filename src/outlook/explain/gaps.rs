@@ -33,11 +33,11 @@ impl Gaps<'_, '_> {
             pod_role: key.role.as_str(),
             outlook: known.iter().map(|image| image.outlook).min().unwrap_or(Outlook::Unknown),
             reason,
-            fix: self.commands(key, gap, known, words),
+            fix: self.commands(key, gap, known, &words),
         })
     }
 
-    fn commands(&self, key: &WorkloadKey, gap: &Gap, known: &[ExplainedImage], words: String) -> Vec<String> {
+    fn commands(&self, key: &WorkloadKey, gap: &Gap, known: &[ExplainedImage], words: &str) -> Vec<String> {
         match gap {
             Gap::ListenerUnseen => vec![
                 "# read the controller's namespace too; where it is:".to_owned(),
@@ -49,9 +49,8 @@ impl Gaps<'_, '_> {
             ],
             Gap::HookTemplate(_) => match words.split_once(": kubectl ") {
                 Some((what, command)) => vec![format!("# {}:", one_line(what)), format!("kubectl {command}")],
-                None => vec![format!("# {}", one_line(&words))],
+                None => vec![format!("# {}", one_line(words))],
             },
-            Gap::PodsGone => Vec::new(),
             // The commands of an image that does not pull are the same, and stand there.
             Gap::JobImage(pods) if pods.secrets.is_empty() && known.iter().all(|image| image.fix.is_empty()) => {
                 let runners = controller(self.inputs, key);
@@ -65,7 +64,7 @@ impl Gaps<'_, '_> {
                 commands.extend(pods.ways(&with_last(&[], &secret)));
                 commands
             }
-            Gap::JobImage(_) => Vec::new(),
+            Gap::JobImage(_) | Gap::PodsGone => Vec::new(),
         }
     }
 

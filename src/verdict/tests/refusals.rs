@@ -244,10 +244,10 @@ fn refused_for_minutes_while_the_issuer_vouches_is_unverified() {
 
 #[test]
 fn past_the_patience_a_second_series_is_asked_in_close_order() {
+    use Cadence::{BackOff, Confirm};
     let mut case = Case::new();
     case.ghcr(0, 2, Accepted);
     let cadences = [600, 660, 720, 780, 1_200, 1_260].map(|at| case.ghcr(at, 1, Refused).cadence);
-    use Cadence::{BackOff, Confirm};
     assert_eq!(cadences, [Confirm, Confirm, BackOff, BackOff, Confirm, Confirm]);
     assert_eq!(case.ghcr(1_320, 1, Refused).cadence, BackOff, "no control was heard");
 }
