@@ -108,7 +108,7 @@ finding_kinds! {
 }
 
 /// One finding, in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     /// Which one.
     #[serde(rename = "finding", serialize_with = "kind_name")]

@@ -1,6 +1,7 @@
 //! Rows of credentials: one per Secret and registry key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Deref, Index};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -36,7 +37,27 @@ pub(super) struct RowOf<'a> {
     record: &'a SecretRecord,
     pub(super) registry: Arc<str>,
     /// None for a malformed Secret.
-    entries: Vec<EntryId>,
+    entries: Ids,
+}
+
+/// Entries of one row: mostly one, which is kept in place.
+#[derive(Debug)]
+enum Ids {
+    None,
+    One([EntryId; 1]),
+    Several(Vec<EntryId>),
+}
+
+impl Deref for Ids {
+    type Target = [EntryId];
+
+    fn deref(&self) -> &[EntryId] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => one,
+            Self::Several(several) => several,
+        }
+    }
 }
 
 /// All entries of all Secrets, and the rows that they make.
@@ -44,22 +65,36 @@ pub(super) struct RowOf<'a> {
 pub(super) struct Entries<'a> {
     all: Vec<EntryOf<'a>>,
     pub(super) rows: Vec<RowOf<'a>>,
-    of_secret: HashMap<&'a ObjectRef, EntryId>,
-    malformed: HashMap<&'a ObjectRef, usize>,
+    /// The first entry of each Secret that is not malformed, in order.
+    of_secret: Vec<(&'a ObjectRef, EntryId)>,
+    /// The row of each malformed Secret, in order.
+    malformed: Vec<(&'a ObjectRef, usize)>,
+}
+
+/// What stands for a Secret in a list that is in the order of Secrets.
+fn find(sorted: &[(&ObjectRef, usize)], at: &ObjectRef) -> Option<usize> {
+    let place = sorted.binary_search_by(|(known, _)| (*known).cmp(at)).ok()?;
+    sorted.get(place).map(|(_, found)| *found)
 }
 
 impl<'a> Entries<'a> {
     pub(super) fn of(book: &'a Book) -> Self {
         let mut this = Self::default();
-        let mut names = Interner::default();
+        let nothing: Arc<str> = "".into();
         for (at, record) in &book.secrets {
             if record.malformed.is_some() {
-                this.malformed.insert(at, this.rows.len());
-                this.rows.push(RowOf { at, record, registry: names.intern(""), entries: Vec::new() });
+                this.malformed.push((at, this.rows.len()));
+                this.rows.push(RowOf { at, record, registry: Arc::clone(&nothing), entries: Ids::None });
                 continue;
             }
-            let start = this.all.len();
-            let mut by_registry: BTreeMap<&str, Vec<EntryId>> = BTreeMap::new();
+            this.of_secret.push((at, this.all.len()));
+            if let [entry] = &*record.credentials {
+                let (registry, entries) = (Arc::clone(&entry.written), Ids::One([this.all.len()]));
+                this.all.push(EntryOf { at, record, entry, row: this.rows.len() });
+                this.rows.push(RowOf { at, record, registry, entries });
+                continue;
+            }
+            let mut by_registry: BTreeMap<&Arc<str>, Vec<EntryId>> = BTreeMap::new();
             for entry in &record.credentials {
                 by_registry.entry(&entry.written).or_default().push(this.all.len());
                 this.all.push(EntryOf { at, record, entry, row: 0 });
@@ -68,9 +103,8 @@ impl<'a> Entries<'a> {
                 for id in &entries {
                     this.all[*id].row = this.rows.len();
                 }
-                this.rows.push(RowOf { at, record, registry: names.intern(registry), entries });
+                this.rows.push(RowOf { at, record, registry: Arc::clone(registry), entries: Ids::Several(entries) });
             }
-            this.of_secret.insert(at, start);
         }
         this
     }
@@ -85,12 +119,12 @@ impl<'a> Entries<'a> {
 
     /// The first entry of a Secret; the others follow in the order of the decoder.
     pub(super) fn of_secret(&self, at: &ObjectRef) -> Option<EntryId> {
-        self.of_secret.get(at).copied()
+        find(&self.of_secret, at)
     }
 
     /// The row of a malformed Secret.
     pub(super) fn malformed_row(&self, at: &ObjectRef) -> Option<usize> {
-        self.malformed.get(at).copied()
+        find(&self.malformed, at)
     }
 
     /// Entries of the Secrets of a namespace.
@@ -98,21 +132,6 @@ impl<'a> Entries<'a> {
         let start = self.all.partition_point(|entry| &*entry.at.namespace < namespace);
         let there = self.all[start..].iter().take_while(move |entry| &*entry.at.namespace == namespace);
         there.enumerate().map(move |(offset, entry)| (start + offset, entry))
-    }
-}
-
-/// Shares equal texts.
-#[derive(Debug, Default)]
-struct Interner(HashSet<Arc<str>>);
-
-impl Interner {
-    fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return Arc::clone(known);
-        }
-        let text: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&text));
-        text
     }
 }
 
@@ -132,6 +151,34 @@ pub(super) struct JudgedEntry<'l> {
     pub(super) expires_at: Option<DateTime<Utc>>,
 }
 
+/// Every entry judged. Entries that nothing tells apart, such as the copies of a token that nobody pulls with, are judged
+/// once.
+#[derive(Debug)]
+pub(super) struct Judgements<'l> {
+    distinct: Vec<JudgedEntry<'l>>,
+    /// By entry: its place in `distinct`.
+    of: Vec<usize>,
+}
+
+impl<'l> Index<EntryId> for Judgements<'l> {
+    type Output = JudgedEntry<'l>;
+
+    fn index(&self, id: EntryId) -> &JudgedEntry<'l> {
+        &self.distinct[self.of[id]]
+    }
+}
+
+/// All that a judgement of an entry hangs on.
+#[derive(PartialEq, Eq, Hash)]
+struct Circumstances<'a> {
+    logins: &'a [LoginId],
+    anonymous: bool,
+    listed: bool,
+    unsupported: bool,
+    self_described_expiry: Option<DateTime<Utc>>,
+    needed: &'a BTreeSet<ImageId>,
+}
+
 /// Judge every entry.
 pub(super) fn judge_entries<'l>(
     inputs: &Inputs<'_>,
@@ -140,10 +187,8 @@ pub(super) fn judge_entries<'l>(
     pulls: &Pulls<'_>,
     logins: &'l Logins,
     now: DateTime<Utc>,
-) -> Vec<JudgedEntry<'l>> {
-    let judge_one = |id: EntryId| {
-        let entry = entries.get(id).entry;
-        let unsupported = entry.findings.iter().any(|finding| finding.kind == FindingKind::UnsupportedTokenKind);
+) -> Judgements<'l> {
+    let judge_one = |entry: &Circumstances<'_>| {
         let mut judged = JudgedEntry {
             status: Status::Valid,
             login: None,
@@ -156,7 +201,7 @@ pub(super) fn judge_entries<'l>(
             if entry.logins.is_empty() { vec![None] } else { entry.logins.iter().copied().map(Some).collect() };
         for (nth, login) in asked.into_iter().enumerate() {
             let facts = login.and_then(|login| logins.get(login));
-            let needed = needed_accesses(inputs, images, pulls.needed(id), login, &mut judged);
+            let needed = needed_accesses(inputs, images, entry.needed, login, &mut judged);
             let expires_at = facts.and_then(|facts| facts.expires_at).or(entry.self_described_expiry);
             let status = judge(
                 &Judged {
@@ -165,7 +210,7 @@ pub(super) fn judge_entries<'l>(
                     ignored: !entry.listed,
                     login: facts.map(|facts| &facts.view),
                     expires_at,
-                    unsupported_kind: unsupported,
+                    unsupported_kind: entry.unsupported,
                     pull_scope_missing: facts.is_some_and(|facts| facts.pull_scope_missing),
                     pull_proven: needed.pull_proven,
                     accesses: &needed.accesses,
@@ -182,7 +227,25 @@ pub(super) fn judge_entries<'l>(
         }
         judged
     };
-    (0..entries.len()).map(judge_one).collect()
+    let mut all = Judgements { distinct: Vec::new(), of: Vec::with_capacity(entries.len()) };
+    let mut known: HashMap<Circumstances<'_>, usize> = HashMap::new();
+    for (id, EntryOf { entry, .. }) in entries.all.iter().enumerate() {
+        let unsupported = entry.findings.iter().any(|finding| finding.kind == FindingKind::UnsupportedTokenKind);
+        let circumstances = Circumstances {
+            logins: &entry.logins,
+            anonymous: entry.anonymous,
+            listed: entry.listed,
+            unsupported,
+            self_described_expiry: entry.self_described_expiry,
+            needed: pulls.needed(id),
+        };
+        let place = *known.entry(circumstances).or_insert_with_key(|circumstances| {
+            all.distinct.push(judge_one(circumstances));
+            all.distinct.len() - 1
+        });
+        all.of.push(place);
+    }
+    all
 }
 
 struct Needed {
@@ -215,121 +278,187 @@ fn needed_accesses(
     all
 }
 
+/// What rows with the same judgement and the same findings of the text have in common.
+#[derive(Clone, Debug)]
+struct Common {
+    findings: Arc<[Finding]>,
+    denied: Arc<[Arc<str>]>,
+}
+
+/// What the rows have in common, each once. The key: the judgement, the findings of the text, and whether a workload
+/// presents the credential.
+type Commons<'a> = HashMap<(usize, &'a [Finding], bool), Common>;
+
 /// The rows, in order.
 pub(super) fn rows(
     inputs: &Inputs<'_>,
     entries: &Entries<'_>,
     pulls: &Pulls<'_>,
-    judged: &[JudgedEntry<'_>],
+    judged: &Judgements<'_>,
     workloads: &Workloads,
 ) -> (Vec<CredentialRow>, Vec<Copies>) {
-    let mut names = Interner::default();
-    let copies = copies(inputs.book, entries);
-    let mut rows: Vec<CredentialRow> = entries
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(index, row)| {
-            let workloads = pulls.presented(index);
-            // Of several entries the first of the worst speaks for the row.
-            let worst = row.entries.iter().copied().reduce(|lead, id| {
-                let (best, other) = (judged[lead].status, judged[id].status);
-                if best.worse(other) == best { lead } else { id }
-            });
-            match worst {
-                None => malformed(row, workloads, &mut names),
-                Some(lead) => one_row(inputs.book, entries, row, lead, judged, workloads, &copies, &mut names),
-            }
-        })
-        .collect();
-    out_of_sync(inputs.book, entries, &mut rows);
+    let mut maker = Maker {
+        entries,
+        judged,
+        copies: copies(inputs.book, entries),
+        commons: Commons::new(),
+        token_ids: HashMap::new(),
+        nothing: "".into(),
+    };
+    let rows = entries.rows.iter().enumerate();
+    let mut rows: Vec<CredentialRow> = rows.map(|(index, row)| maker.row(row, pulls.presented(index))).collect();
+    let mut more: BTreeMap<usize, Vec<Finding>> = out_of_sync(inputs.book, entries, &rows);
     for (row, finding) in workloads.later_credential_only.iter().chain(&workloads.contradicted) {
-        rows[*row].findings.push(finding.clone());
+        more.entry(*row).or_default().push(finding.clone());
     }
-    for row in &mut rows {
-        findings::sort(&mut row.findings);
-        // One series and one line per kind.
-        let mut seen = HashSet::new();
-        row.findings.retain(|finding| seen.insert(finding.kind));
+    for (row, more) in more {
+        let row = &mut rows[row];
+        row.findings = one_per_kind(row.findings.iter().cloned().chain(more).collect());
     }
-    let copies = several(&copies, &mut names);
+    let copies = maker.several();
     (rows, copies)
 }
 
-fn malformed(row: &RowOf<'_>, workloads: usize, names: &mut Interner) -> CredentialRow {
-    CredentialRow {
-        secret_namespace: Arc::clone(&row.at.namespace),
-        secret_name: Arc::clone(&row.at.name),
-        registry: Arc::clone(&row.registry),
-        username: names.intern(""),
-        token_kind: None,
-        token_owner: names.intern(""),
-        token_id: names.intern(""),
-        status: Status::Malformed,
-        expires_at: None,
-        expiry_known: None,
-        last_probe_at: None,
-        last_verdict_at: None,
-        scopes: None,
-        missing_scopes: None,
-        excess_scopes: None,
-        copies: 1,
-        workloads,
-        findings: row.record.findings.clone(),
-        evidence: Arc::default(),
-        entries: 1,
-        siblings: 0,
-        denied: Vec::new(),
+/// In order, with one series and one line per kind: the worst.
+fn one_per_kind(mut findings: Vec<Finding>) -> Arc<[Finding]> {
+    if findings.is_empty() {
+        return Arc::default();
     }
+    findings::sort(&mut findings);
+    let mut seen = HashSet::new();
+    findings.retain(|finding| seen.insert(finding.kind));
+    findings.into()
 }
 
-#[expect(clippy::too_many_arguments, reason = "one row draws on all of it, and nothing else takes the same")]
-fn one_row(
-    book: &Book,
-    entries: &Entries<'_>,
-    row: &RowOf<'_>,
-    lead: EntryId,
-    judged: &[JudgedEntry<'_>],
-    workloads: usize,
-    copies: &Places<'_>,
-    names: &mut Interner,
-) -> CredentialRow {
-    let (entry, verdict) = (entries.get(lead).entry, &judged[lead]);
-    let login = verdict.login;
-    let view = login.map(|login| &login.view);
-    let mut findings = Vec::new();
-    for id in &row.entries {
-        findings.extend(text_findings(entries.get(*id).entry, &judged[*id], workloads));
-        findings.extend(judged[*id].findings.iter().copied().cloned());
+/// Makes rows.
+struct Maker<'m, 'a> {
+    entries: &'m Entries<'a>,
+    judged: &'m Judgements<'m>,
+    copies: Places<'a>,
+    commons: Commons<'a>,
+    token_ids: HashMap<TokenId, Arc<str>>,
+    nothing: Arc<str>,
+}
+
+impl<'a> Maker<'_, 'a> {
+    fn row(&mut self, row: &RowOf<'a>, workloads: usize) -> CredentialRow {
+        // Of several entries the first of the worst speaks for the row.
+        let worst = row.entries.iter().copied().reduce(|lead, id| {
+            let (best, other) = (self.judged[lead].status, self.judged[id].status);
+            if best.worse(other) == best { lead } else { id }
+        });
+        match worst {
+            None => self.malformed(row, workloads),
+            Some(lead) => self.one_row(row, lead, workloads),
+        }
     }
-    if row.entries.len() > 1 && !findings.iter().any(|finding| finding.kind == FindingKind::AmbiguousKey) {
-        findings.push(findings::ambiguous_key(row.entries.len()));
+
+    fn malformed(&self, row: &RowOf<'_>, workloads: usize) -> CredentialRow {
+        CredentialRow {
+            secret_namespace: Arc::clone(&row.at.namespace),
+            secret_name: Arc::clone(&row.at.name),
+            registry: Arc::clone(&row.registry),
+            username: Arc::clone(&self.nothing),
+            token_kind: None,
+            token_owner: Arc::clone(&self.nothing),
+            token_id: Arc::clone(&self.nothing),
+            status: Status::Malformed,
+            expires_at: None,
+            expiry_known: None,
+            last_probe_at: None,
+            last_verdict_at: None,
+            scopes: None,
+            missing_scopes: None,
+            excess_scopes: None,
+            copies: 1,
+            workloads,
+            findings: one_per_kind(row.record.findings.clone()),
+            evidence: Arc::default(),
+            entries: 1,
+            siblings: 0,
+            denied: Arc::default(),
+        }
     }
-    // With a user name, only an empty password makes a credential anonymous.
-    let no_password = entry.anonymous && !entry.username.is_empty();
-    CredentialRow {
-        secret_namespace: Arc::clone(&row.at.namespace),
-        secret_name: Arc::clone(&row.at.name),
-        registry: Arc::clone(&row.registry),
-        username: names.intern(&entry.username),
-        token_kind: Some(entry.kind),
-        token_owner: login.map_or_else(|| names.intern(""), |login| Arc::clone(&login.owner)),
-        token_id: if no_password { names.intern("") } else { names.intern(&entry.token.to_string()) },
-        status: verdict.status,
-        expires_at: verdict.expires_at,
-        expiry_known: verdict.expires_at.map(|_| true).or(login.and_then(|login| login.expiry_known)),
-        last_probe_at: view.and_then(|view| view.last_probe_at),
-        last_verdict_at: view.and_then(|view| view.last_verdict_at),
-        scopes: login.and_then(|login| login.scopes.clone()),
-        missing_scopes: login.and_then(|login| login.missing_scopes.clone()),
-        excess_scopes: login.and_then(|login| login.excess_scopes.clone()),
-        copies: if no_password { 1 } else { copies.get(&(entry.token, host(book, entry))).map_or(1, Vec::len) },
-        workloads,
-        findings,
-        evidence: login.map(|login| Arc::clone(&login.evidence)).unwrap_or_default(),
-        entries: row.entries.len(),
-        siblings: row.record.credentials.len().saturating_sub(row.entries.len()),
-        denied: verdict.denied.iter().map(|repository| names.intern(repository)).collect(),
+
+    fn one_row(&mut self, row: &RowOf<'a>, lead: EntryId, workloads: usize) -> CredentialRow {
+        let (entry, verdict) = (self.entries.get(lead).entry, &self.judged[lead]);
+        let login = verdict.login;
+        let view = login.map(|login| &login.view);
+        let Common { findings, denied } = self.common(row, lead, workloads);
+        // With a user name, only an empty password makes a credential anonymous.
+        let no_password = entry.anonymous && !entry.username.is_empty();
+        CredentialRow {
+            secret_namespace: Arc::clone(&row.at.namespace),
+            secret_name: Arc::clone(&row.at.name),
+            registry: Arc::clone(&row.registry),
+            username: Arc::clone(&entry.username),
+            token_kind: Some(entry.kind),
+            token_owner: Arc::clone(login.map_or(&self.nothing, |login| &login.owner)),
+            token_id: if no_password { Arc::clone(&self.nothing) } else { self.token_id(entry.token) },
+            status: verdict.status,
+            expires_at: verdict.expires_at,
+            expiry_known: verdict.expires_at.map(|_| true).or(login.and_then(|login| login.expiry_known)),
+            last_probe_at: view.and_then(|view| view.last_probe_at),
+            last_verdict_at: view.and_then(|view| view.last_verdict_at),
+            scopes: login.and_then(|login| login.scopes.clone()),
+            missing_scopes: login.and_then(|login| login.missing_scopes.clone()),
+            excess_scopes: login.and_then(|login| login.excess_scopes.clone()),
+            copies: if no_password { 1 } else { self.copies.of(lead).map_or(1, |place| place.rows.len()) },
+            workloads,
+            findings,
+            evidence: login.map(|login| Arc::clone(&login.evidence)).unwrap_or_default(),
+            entries: row.entries.len(),
+            siblings: row.record.credentials.len().saturating_sub(row.entries.len()),
+            denied,
+        }
+    }
+
+    fn token_id(&mut self, token: TokenId) -> Arc<str> {
+        Arc::clone(self.token_ids.entry(token).or_insert_with(|| token.to_string().into()))
+    }
+
+    fn common(&mut self, row: &RowOf<'a>, lead: EntryId, workloads: usize) -> Common {
+        let key = (self.judged.of[lead], &*self.entries.get(lead).entry.findings, workloads > 0);
+        if let ([_], Some(known)) = (&*row.entries, self.commons.get(&key)) {
+            return known.clone();
+        }
+        let mut findings = Vec::new();
+        for id in row.entries.iter() {
+            findings.extend(text_findings(self.entries.get(*id).entry, &self.judged[*id], workloads));
+            findings.extend(self.judged[*id].findings.iter().copied().cloned());
+        }
+        if row.entries.len() > 1 && !findings.iter().any(|finding| finding.kind == FindingKind::AmbiguousKey) {
+            findings.push(findings::ambiguous_key(row.entries.len()));
+        }
+        let denied = &self.judged[lead].denied;
+        let common = Common {
+            findings: one_per_kind(findings),
+            denied: if denied.is_empty() {
+                Arc::default()
+            } else {
+                denied.iter().map(|repository| Arc::from(&**repository)).collect()
+            },
+        };
+        if row.entries.len() == 1 {
+            self.commons.insert(key, common.clone());
+        }
+        common
+    }
+
+    /// The tokens that stand in more than one row, in the order of the first.
+    fn several(&mut self) -> Vec<Copies> {
+        let places = std::mem::take(&mut self.copies.all);
+        let mut several: Vec<Copies> = places
+            .into_iter()
+            .filter(|place| place.rows.len() > 1)
+            .map(|Place { token, host, rows }| Copies {
+                token_id: self.token_id(token),
+                registry: host.into(),
+                credentials: rows,
+            })
+            .collect();
+        several.sort_by(|a, b| (&a.credentials, &a.token_id).cmp(&(&b.credentials, &b.token_id)));
+        several
     }
 }
 
@@ -355,69 +484,97 @@ fn host<'b>(book: &'b Book, entry: &'b CredentialEntry) -> &'b str {
     }
 }
 
+/// One token at one registry, and the rows in which it stands, in order.
+#[derive(Debug)]
+struct Place<'b> {
+    token: TokenId,
+    host: &'b str,
+    rows: Vec<usize>,
+}
+
 /// Rows per token and registry.
-type Places<'b> = HashMap<(TokenId, &'b str), Vec<usize>>;
+#[derive(Debug)]
+struct Places<'b> {
+    all: Vec<Place<'b>>,
+    /// By entry: its place in `all`.
+    of: Vec<Option<usize>>,
+}
+
+impl<'b> Places<'b> {
+    fn of(&self, entry: EntryId) -> Option<&Place<'b>> {
+        self.all.get((*self.of.get(entry)?)?)
+    }
+}
 
 fn copies<'b>(book: &'b Book, entries: &Entries<'b>) -> Places<'b> {
-    let mut copies = Places::new();
-    // An empty password is no token, however many credentials lack one.
-    let is_token = |entry: &CredentialEntry| !entry.anonymous || entry.username.is_empty();
-    for entry in entries.all.iter().filter(|entry| is_token(entry.entry)) {
-        copies.entry((entry.entry.token, host(book, entry.entry))).or_default().push(entry.row);
+    let mut copies = Places { all: Vec::new(), of: Vec::with_capacity(entries.len()) };
+    let mut known: HashMap<(TokenId, &str), usize> = HashMap::new();
+    for EntryOf { entry, row, .. } in &entries.all {
+        // An empty password is no token, however many credentials lack one.
+        if entry.anonymous && !entry.username.is_empty() {
+            copies.of.push(None);
+            continue;
+        }
+        let (token, host) = (entry.token, host(book, entry));
+        let place = *known.entry((token, host)).or_insert_with(|| {
+            copies.all.push(Place { token, host, rows: Vec::new() });
+            copies.all.len() - 1
+        });
+        copies.all[place].rows.push(*row);
+        copies.of.push(Some(place));
     }
-    for rows in copies.values_mut() {
-        rows.sort_unstable();
-        rows.dedup();
+    for place in &mut copies.all {
+        // Entries of one Secret need not be in the order of its rows.
+        place.rows.sort_unstable();
+        place.rows.dedup();
+        place.rows.shrink_to_fit();
     }
     copies
 }
 
-/// The tokens that stand in more than one row, in the order of the first.
-fn several(places: &Places<'_>, names: &mut Interner) -> Vec<Copies> {
-    let mut several: Vec<Copies> = places
-        .iter()
-        .filter(|(_, places)| places.len() > 1)
-        .map(|((token, host), places)| Copies {
-            token_id: names.intern(&token.to_string()),
-            registry: names.intern(host),
-            credentials: places.clone(),
-        })
-        .collect();
-    several.sort_by(|a, b| (&a.credentials, &a.token_id).cmp(&(&b.credentials, &b.token_id)));
-    several
-}
-
-/// A refused credential, while another Secret with the same registry and the same user or Secret name holds one that works.
-fn out_of_sync(book: &Book, entries: &Entries<'_>, rows: &mut [CredentialRow]) {
+/// Refused credentials, while another Secret with the same registry and the same user or Secret name holds one that works:
+/// the finding, by row.
+fn out_of_sync(book: &Book, entries: &Entries<'_>, rows: &[CredentialRow]) -> BTreeMap<usize, Vec<Finding>> {
     let host_of = |row: usize| {
         let first = entries.rows[row].entries.first()?;
         Some(host(book, entries.get(*first).entry))
     };
+    let is_refused = |row: &CredentialRow| matches!(row.status, Status::Expired | Status::Rejected);
+    let refused = || rows.iter().enumerate().filter(|(_, row)| is_refused(row));
+    // Only what stands under the same user or name as a refused one is looked for.
+    let mut by_user: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    let mut by_name: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    for (index, row) in refused() {
+        let Some(host) = host_of(index) else { continue };
+        if !row.username.is_empty() && &*row.username != "redacted" {
+            by_user.entry((host, &row.username)).or_default();
+        }
+        by_name.entry((host, &row.secret_name)).or_default();
+    }
+    let mut found = BTreeMap::new();
+    if by_name.is_empty() {
+        return found;
+    }
     // Two are enough: one of them is in another Secret than the one that is looked at.
-    let of_two_secrets = |known: &mut Vec<usize>, index: usize| {
+    let of_two_secrets = |known: Option<&mut Vec<usize>>, index: usize| {
+        let Some(known) = known else { return };
         if known.len() < 2 && known.iter().all(|row| entries.rows[*row].at != entries.rows[index].at) {
             known.push(index);
         }
     };
-    let mut by_user: HashMap<(&str, Arc<str>), Vec<usize>> = HashMap::new();
-    let mut by_name: HashMap<(&str, Arc<str>), Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.status == Status::Valid) {
         let Some(host) = host_of(index) else { continue };
-        if !row.username.is_empty() && &*row.username != "redacted" {
-            of_two_secrets(by_user.entry((host, Arc::clone(&row.username))).or_default(), index);
-        }
-        of_two_secrets(by_name.entry((host, Arc::clone(&row.secret_name))).or_default(), index);
+        of_two_secrets(by_user.get_mut(&(host, &*row.username)), index);
+        of_two_secrets(by_name.get_mut(&(host, &*row.secret_name)), index);
     }
-    for (index, row) in rows.iter_mut().enumerate() {
-        if !matches!(row.status, Status::Expired | Status::Rejected) {
-            continue;
-        }
+    for (index, row) in refused() {
         let Some(host) = host_of(index) else { continue };
-        let same_name = by_name.get(&(host, Arc::clone(&row.secret_name)));
-        let same_user = by_user.get(&(host, Arc::clone(&row.username)));
+        let same_name = by_name.get(&(host, &*row.secret_name));
+        let same_user = by_user.get(&(host, &*row.username));
         let mut copies = [same_name, same_user].into_iter().flatten().flatten().map(|copy| entries.rows[*copy].at);
         if let Some(copy) = copies.find(|copy| *copy != entries.rows[index].at) {
-            row.findings.push(findings::out_of_sync_copy(&copy.to_string()));
+            found.insert(index, vec![findings::out_of_sync_copy(&copy.to_string())]);
         }
     }
+    found
 }

@@ -21,9 +21,9 @@ pub(super) struct LoginFacts {
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) expiry_known: Option<bool>,
     pub(super) owner: Arc<str>,
-    pub(super) scopes: Option<Vec<String>>,
-    pub(super) missing_scopes: Option<Vec<String>>,
-    pub(super) excess_scopes: Option<Vec<String>>,
+    pub(super) scopes: Option<Arc<[String]>>,
+    pub(super) missing_scopes: Option<Arc<[String]>>,
+    pub(super) excess_scopes: Option<Arc<[String]>>,
     pub(super) findings: Vec<Finding>,
     pub(super) evidence: Arc<[EvidenceRow]>,
     /// The time now by the clock of whoever told the expiry.
@@ -80,7 +80,7 @@ impl LoginFacts {
             view,
         };
         this.findings = this.all_findings(login, &facts, token.disowned, now, inputs);
-        this.scopes = facts.scopes;
+        this.scopes = facts.scopes.map(Arc::from);
         this
     }
 
@@ -121,12 +121,12 @@ impl LoginFacts {
         if facts.sso_required {
             all.push(findings::sso_required());
         }
-        let lacking = self.missing_scopes.iter().flatten().filter(|scope| *scope != PULL_SCOPE);
+        let lacking = self.missing_scopes.as_deref().unwrap_or_default().iter().filter(|scope| *scope != PULL_SCOPE);
         let lacking: Vec<&str> = lacking.map(String::as_str).collect();
         if !lacking.is_empty() {
             all.push(findings::missing_scopes(&lacking));
         }
-        if let Some(excess) = self.excess_scopes.as_ref().filter(|excess| !excess.is_empty()) {
+        if let Some(excess) = self.excess_scopes.as_deref().filter(|excess| !excess.is_empty()) {
             all.push(findings::excess_scopes(excess));
         }
         all

@@ -62,26 +62,26 @@ pub struct CredentialRow {
     pub last_probe_at: Option<DateTime<Utc>>,
     /// Last exchange that proved something.
     pub last_verdict_at: Option<DateTime<Utc>>,
-    /// Scopes as told; `None` unknown.
-    pub scopes: Option<Vec<String>>,
+    /// Scopes as told; `None` unknown. These lists, the findings and the evidence are shared by the copies of a login.
+    pub scopes: Option<Arc<[String]>>,
     /// Required scopes that lack; `None` unknown.
-    pub missing_scopes: Option<Vec<String>>,
+    pub missing_scopes: Option<Arc<[String]>>,
     /// Scopes past what is required; `None` unknown.
-    pub excess_scopes: Option<Vec<String>>,
+    pub excess_scopes: Option<Arc<[String]>>,
     /// Credentials with the same token and registry, itself included.
     pub copies: usize,
     /// Workloads that would present it.
     pub workloads: usize,
     /// Findings, worst first.
-    pub findings: Vec<Finding>,
-    /// Last few exchanges, newest last; shared by the copies of a login.
+    pub findings: Arc<[Finding]>,
+    /// Last few exchanges, newest last.
     pub evidence: Arc<[EvidenceRow]>,
     /// Entries of the Secret that share the key.
     pub entries: usize,
     /// Entries of the Secret under other keys.
     pub siblings: usize,
     /// Repositories (with their host) that workloads need and that are proven denied.
-    pub denied: Vec<Arc<str>>,
+    pub denied: Arc<[Arc<str>]>,
 }
 
 impl CredentialRow {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::build::Inputs;
-use super::credentials::{Entries, EntryId, JudgedEntry};
+use super::credentials::{Entries, EntryId, Judgements};
 use super::findings;
 use super::gaps;
 use super::images::{Image, ImageId, Images};
@@ -160,7 +160,7 @@ pub(super) struct Context<'c, 'a> {
     inputs: &'c Inputs<'a>,
     entries: &'c Entries<'a>,
     images: &'c Images<'c>,
-    judged: &'c [JudgedEntry<'c>],
+    judged: &'c Judgements<'c>,
     logins: &'c Logins,
     /// By namespace and image: a Secret there that would cover it.
     covering: RefCell<Covering>,
@@ -174,7 +174,7 @@ pub(super) fn rows<'a>(
     entries: &Entries<'a>,
     images: &Images<'_>,
     pulls: &Pulls<'a>,
-    judged: &[JudgedEntry<'_>],
+    judged: &Judgements<'_>,
     logins: &Logins,
 ) -> Workloads {
     let context = Context::new(inputs, entries, images, judged, logins);
@@ -191,7 +191,7 @@ impl<'c, 'a> Context<'c, 'a> {
         inputs: &'c Inputs<'a>,
         entries: &'c Entries<'a>,
         images: &'c Images<'c>,
-        judged: &'c [JudgedEntry<'c>],
+        judged: &'c Judgements<'c>,
         logins: &'c Logins,
     ) -> Self {
         Self { inputs, entries, images, judged, logins, covering: RefCell::default(), dead: None }

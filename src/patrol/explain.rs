@@ -70,7 +70,7 @@ impl Patrol {
             Err(error) => return Ok(Err(error)),
         };
         // A listener pulls in the controller's namespace, with the Secrets there.
-        let here = self.workloads.values().filter(|workload| workload.key.namespace == namespace);
+        let here = self.roster.workloads().values().filter(|workload| workload.key.namespace == namespace);
         let mut kept: HashSet<Arc<str>> = here.flat_map(|of| &of.pulls).map(|pull| pull.namespace.clone()).collect();
         kept.insert(namespace.clone());
         let book = &self.book;

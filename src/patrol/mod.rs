@@ -7,12 +7,14 @@ mod exchange;
 mod explain;
 mod late;
 mod once;
+#[cfg(test)]
+mod properties;
 mod round;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -31,7 +33,7 @@ use crate::outlook::{self, Snapshot};
 use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Moment, Registries, Schedule, TokenKey, Wanted};
 use crate::probe::Prober;
 use crate::verdict::{Advice, Ledger, Rules};
-use crate::workload::{self, Waits, Workload, WorkloadKey};
+use crate::workload::{Roster, Waits};
 
 /// A background exchange panicked: what it asked is lost, and so is the ground under every later verdict.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +67,7 @@ pub struct Patrol {
     metrics: Arc<DaemonMetrics>,
     clock: Clock,
     book: Book,
-    workloads: BTreeMap<WorkloadKey, Workload>,
+    roster: Roster,
     waits: Waits,
     schedule: Schedule,
     /// Since when the most overdue question is late, as far as the loop got.
@@ -97,7 +99,7 @@ impl Patrol {
             ledger: Ledger::new(Rules::new(&config)),
             prober: Arc::new(prober),
             hosts: registries.listed_hosts().into_iter().map(Arc::from).collect(),
-            workloads: BTreeMap::new(),
+            roster: Roster::default(),
             waits: Waits::default(),
             tokens: HashMap::new(),
             questions: None,
@@ -108,17 +110,24 @@ impl Patrol {
         }
     }
 
+    /// A patrol that goes on from what was proven before.
+    #[must_use]
+    pub fn knowing(mut self, ledger: Ledger) -> Self {
+        self.ledger = ledger;
+        self
+    }
+
     /// Bring book, workloads and schedule in step with the inventory.
-    fn sync(&mut self) {
+    pub fn sync(&mut self) {
         let now = self.clock.wall();
-        let Self { inventory, book, workloads, waits, .. } = self;
+        let Self { inventory, book, roster, waits, .. } = self;
         let fresh = inventory.read(|inventory| {
-            *workloads = workload::workloads(inventory);
+            roster.sync(inventory);
             waits.sync(inventory, now);
-            waits.add_unseen(workloads);
-            book.sync(inventory, &workload::needed_images(workloads))
+            roster.add_unseen(waits);
+            book.sync(inventory, roster.needed())
         });
-        let wanted = plan::wanted(&self.book, &self.workloads, true);
+        let wanted = plan::wanted(&self.book, self.roster.workloads(), true);
         self.schedule.sync(&wanted, &fresh, self.clock.moment());
         let mut accesses: HashSet<(Option<LoginId>, &str, &str)> = HashSet::new();
         self.tokens.clear();
@@ -193,7 +202,7 @@ impl Patrol {
                 registries: &self.registries,
                 inventory,
                 book: &self.book,
-                workloads: &self.workloads,
+                workloads: self.roster.workloads(),
                 failing: self.waits.failing(),
                 ledger: &self.ledger,
                 hosts: &self.hosts,

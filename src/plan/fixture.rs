@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretSlice;
 
-use super::{Book, Identifier, LoginId, NeededImages, Registries};
+use super::{Book, Identifier, LoginId, Registries};
 use crate::cluster::{ContainerKind, DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, Pod, PodImage, PullSecret};
 use crate::config::{IssuerChoice, RegistryConfig};
-use crate::workload::{needed_images, workloads};
+use crate::workload::{NeededImages, needed_images, workloads};
 
 /// A good token of the classic family (its checksum holds).
 pub(super) const CLASSIC: &str = "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";

@@ -13,7 +13,7 @@ mod schedule;
 
 pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
 pub use asks::{issuer_asks, wanted};
-pub use book::{Book, CredentialEntry, Login, Matched, NeededImages, PodKeyring, SecretRecord};
+pub use book::{Book, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
 pub use identity::{Identifier, LoginId, NoRandomness, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
 pub use schedule::{Schedule, Waiting};

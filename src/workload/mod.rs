@@ -10,6 +10,7 @@ mod manager;
 mod owners;
 mod pods;
 mod rollup;
+mod roster;
 mod templates;
 mod waits;
 
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub use self::failing::{PullFailure, Wait, classify};
 use self::owners::Owners;
 use self::rollup::roll_up;
+pub use self::roster::Roster;
 pub use self::waits::{Failing, FailingPull, Gone, Hanging, REMEMBERED, Waits};
 use crate::cluster::{Inventory, ObjectRef, Pod, TemplateHolder};
 
@@ -150,16 +152,11 @@ pub struct JobPods {
     pub github_token: bool,
 }
 
-/// All workloads of the inventory.
+/// All workloads of the inventory, worked out from nothing.
 pub fn workloads(inventory: &Inventory) -> BTreeMap<WorkloadKey, Workload> {
-    let owners = owners::Owners::of(inventory);
-    let pods = inventory.pods.values().map(|pod| pods::pod(pod, &owners));
-    let managers = manager::Managers::of(inventory);
-    let template = |made| templates::controller(made, inventory, &owners, &managers);
-    let templates = inventory.controllers.values().filter_map(|made| template(&**made));
-    let workflows = inventory.controllers.values().filter_map(|made| arc::workflow(made, inventory));
-    let listeners = inventory.controllers.values().filter_map(|made| managers.listener(made));
-    roll_up(pods.chain(templates).chain(workflows).chain(listeners))
+    let mut roster = Roster::default();
+    roster.sync(inventory);
+    roster.into_workloads()
 }
 
 /// What one pod pulls, under the key of the workload that it is rolled up to.
@@ -167,9 +164,12 @@ pub fn of_pod(pod: &Pod, inventory: &Inventory) -> Option<Workload> {
     roll_up(std::iter::once(pods::pod(pod, &Owners::of(inventory)))).into_values().next()
 }
 
+/// The images that pods pull, per Secret that they name.
+pub type NeededImages = BTreeMap<ObjectRef, BTreeSet<Arc<str>>>;
+
 /// The images that pods pull, per Secret that they name: what a later room needs to know which hosts a credential is for.
-pub fn needed_images(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<ObjectRef, BTreeSet<Arc<str>>> {
-    let mut needed: BTreeMap<ObjectRef, BTreeSet<Arc<str>>> = BTreeMap::new();
+pub fn needed_images(workloads: &BTreeMap<WorkloadKey, Workload>) -> NeededImages {
+    let mut needed = NeededImages::new();
     for workload in workloads.values() {
         for pull in &workload.pulls {
             for secret in pull.secrets.iter() {

@@ -141,7 +141,7 @@ fn exit_codes() {
     let outlook =
         |outlook: Outlook| with(|snapshot| snapshot.workloads = vec![workload("web", outlook, "s", Status::Valid)]);
     let finding =
-        |kind: FindingKind| with(|snapshot| snapshot.credentials[0].findings = vec![Finding::new(kind, "m", "f")]);
+        |kind: FindingKind| with(|snapshot| snapshot.credentials[0].findings = [Finding::new(kind, "m", "f")].into());
     let unverified_with =
         |status: Status| with(|snapshot| snapshot.workloads = vec![workload("web", Outlook::Unverified, "s", status)]);
     // What, the snapshot, the code, and the code with `--offline`.

@@ -42,11 +42,11 @@ pub(crate) fn credential(namespace: &str, name: &str, registry: &str, status: St
         excess_scopes: None,
         copies: 1,
         workloads: 0,
-        findings: Vec::new(),
+        findings: Arc::default(),
         evidence: Arc::default(),
         entries: 1,
         siblings: 0,
-        denied: Vec::new(),
+        denied: Arc::default(),
     }
 }
 
@@ -87,7 +87,7 @@ fn evidence(kind: &'static str, outcome: &'static str, http_status: u16, detail:
 /// Every status, every outlook and every family of metrics at least once.
 pub(crate) fn telling() -> Snapshot {
     let ago = |minutes| Some(now() - TimeDelta::minutes(minutes));
-    let scopes = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let scopes = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Arc<[_]>>());
     let valid = CredentialRow {
         token_owner: "octobot".into(),
         expires_at: Some(now() + TimeDelta::days(9)),
@@ -99,7 +99,7 @@ pub(crate) fn telling() -> Snapshot {
         excess_scopes: scopes(&["repo"]),
         copies: 2,
         workloads: 3,
-        findings: vec![
+        findings: [
             Finding::new(
                 FindingKind::ExpiresSoon,
                 "the token expires in 9 d",
@@ -110,7 +110,8 @@ pub(crate) fn telling() -> Snapshot {
                 "the token may also: repo",
                 "make a token with read:packages alone",
             ),
-        ],
+        ]
+        .into(),
         evidence: [evidence("login", "accepted", 200, "token issued")].into(),
         ..credential("ci", "ghcr-pull", "ghcr.io", Status::Valid)
     };
@@ -128,9 +129,9 @@ pub(crate) fn telling() -> Snapshot {
         last_probe_at: ago(2),
         last_verdict_at: ago(2),
         workloads: 1,
-        findings: vec![Finding::new(FindingKind::NoExpiry, "the token never expires", "make a token that expires")],
+        findings: [Finding::new(FindingKind::NoExpiry, "the token never expires", "make a token that expires")].into(),
         evidence: [evidence("access", "refused", 403, "acme/tools: permission_denied")].into(),
-        denied: vec!["ghcr.io/acme/tools".into()],
+        denied: ["ghcr.io/acme/tools".into()].into(),
         ..credential("ci", "no-package-access", "ghcr.io/acme", Status::Forbidden)
     };
     let malformed = CredentialRow {
@@ -138,14 +139,15 @@ pub(crate) fn telling() -> Snapshot {
         token_kind: None,
         token_id: Arc::default(),
         workloads: 1,
-        findings: vec![
+        findings: [
             Finding::new(
                 FindingKind::UndecodableSecret,
                 "the Secret holds no JSON",
                 "create it anew with kubectl create secret docker-registry",
             ),
             Finding::new(FindingKind::UndecodableSecret, "said twice", "counts once"),
-        ],
+        ]
+        .into(),
         ..credential("ci", "mangled", "", Status::Malformed)
     };
     let insufficient = CredentialRow {
@@ -158,11 +160,12 @@ pub(crate) fn telling() -> Snapshot {
     };
     let unsupported = CredentialRow {
         token_kind: Some(TokenKind::GithubFineGrained),
-        findings: vec![Finding::new(
+        findings: [Finding::new(
             FindingKind::UnsupportedTokenKind,
             "ghcr.io does not take fine-grained tokens",
             "make a classic token with read:packages",
-        )],
+        )]
+        .into(),
         ..credential("tools", "fine-grained", "ghcr.io", Status::Unsupported)
     };
     let rejected = CredentialRow {
@@ -282,12 +285,12 @@ pub(crate) fn hostile() -> Snapshot {
     let evil = CredentialRow {
         username: HOSTILE.into(),
         token_owner: HOSTILE.into(),
-        scopes: Some(vec![HOSTILE.to_owned()]),
-        missing_scopes: Some(vec![HOSTILE.to_owned()]),
-        findings: vec![finding.clone()],
+        scopes: Some([HOSTILE.to_owned()].into()),
+        missing_scopes: Some([HOSTILE.to_owned()].into()),
+        findings: [finding.clone()].into(),
         evidence: [evidence("login", "refused", 403, HOSTILE)].into(),
         workloads: 1,
-        denied: vec![HOSTILE.into()],
+        denied: [HOSTILE.into()].into(),
         ..credential(HOSTILE, HOSTILE, HOSTILE, Status::InsufficientScope)
     };
     let mut workload = workload(HOSTILE, Outlook::Blocked, HOSTILE, Status::Rejected);

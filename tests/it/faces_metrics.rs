@@ -86,7 +86,7 @@ fn a_finding_of_a_secret_is_not_repeated_beside_its_row() {
     let malformed = snapshot.credentials.iter().find(|row| &*row.secret_name == "mangled").unwrap();
     let findings = malformed.findings.clone();
     snapshot.findings[0].secret_name = "mangled".into();
-    snapshot.findings[0].findings.extend(findings);
+    snapshot.findings[0].findings.extend_from_slice(&findings);
     let text = encoded(&snapshot);
     let undecodable = text.lines().filter(|line| line.contains("finding=\"undecodable_secret\""));
     assert_eq!(undecodable.count(), 1);

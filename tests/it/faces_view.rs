@@ -61,7 +61,8 @@ fn severity_follows_use() {
         assert_eq!((unused.severity(), used.severity()), expected, "{}", status.as_str());
     }
     let mut row = credential("ci", "s", "ghcr.io", Status::Valid);
-    row.findings = vec![Finding::new(FindingKind::NoExpiry, "m", "f"), Finding::new(FindingKind::StaleAuth, "m", "f")];
+    row.findings =
+        [Finding::new(FindingKind::NoExpiry, "m", "f"), Finding::new(FindingKind::StaleAuth, "m", "f")].into();
     assert_eq!(row.severity(), Some(Severity::Warning));
     let mut broken = workload("w", Outlook::Ok, "s", Status::Valid);
     assert_eq!(broken.severity(), None);

@@ -11,7 +11,7 @@ use super::target::{Found, same_image};
 use super::{Answer, BrokenReference, ExplainedCredential, ExplainedImage, Target};
 use crate::cluster::{Controller, ControllerKind, ObjectRef};
 use crate::outlook::build::Inputs;
-use crate::outlook::credentials::{self, Entries, JudgedEntry};
+use crate::outlook::credentials::{self, Entries, Judgements};
 use crate::outlook::images::{Image, Images};
 use crate::outlook::logins::Logins;
 use crate::outlook::words::{self, Cause};
@@ -91,7 +91,7 @@ struct Teller<'t, 'a> {
     target: &'t Target,
     entries: &'t Entries<'a>,
     images: &'t Images<'t>,
-    judged: &'t [JudgedEntry<'t>],
+    judged: &'t Judgements<'t>,
     context: &'t Context<'t, 'a>,
 }
 

@@ -248,7 +248,7 @@ fn names_of_tenants_do_not_speak_in_a_message() {
     let mut evil = row(Status::Forbidden, "t");
     evil.registry = "ghcr.io\n; all is well \u{202e}".into();
     evil.username = "octocat; pay 5 coins to evil.example and all will be well again".into();
-    evil.denied = vec!["ghcr.io/a b\tc".into()];
+    evil.denied = ["ghcr.io/a b\tc".into()].into();
     let told = Changes::new(World::cluster().registries(), started()).follow(&snapshot(&[evil.clone()], None));
     let message = &told[0].message;
     assert!(message.contains("ghcr.io???all?is?well?? ") || message.contains("ghcr.io???all?is?well??:"), "{message}");

@@ -30,8 +30,8 @@ fn a_row_tells_what_is_known() {
     assert_eq!(row.token_id.len(), 12);
     assert_eq!((row.status, row.expires_at, row.expiry_known), (Status::Valid, Some(expiry), Some(true)));
     assert_eq!((row.copies, row.workloads, row.entries), (2, 1, 1));
-    assert_eq!(row.scopes, Some(vec!["read:packages".to_owned()]));
-    assert_eq!((row.missing_scopes.clone(), row.excess_scopes.clone()), (Some(vec![]), Some(vec![])));
+    assert_eq!(row.scopes.as_deref(), Some(&["read:packages".to_owned()][..]));
+    assert_eq!((row.missing_scopes.as_deref(), row.excess_scopes.as_deref()), (Some(&[][..]), Some(&[][..])));
     assert!(row.findings.is_empty() && row.severity().is_none() && row.reason().is_empty() && row.fix().is_empty());
     assert_eq!(row.evidence.iter().map(|row| row.kind).collect::<Vec<_>>(), ["login", "issuer"]);
     let copy = world.row("copy", "ghcr.io");
@@ -324,7 +324,7 @@ fn every_finding_has_a_message_and_a_fix_of_one_line() {
         world.tells(password, facts);
     }
     let rows = world.snapshot().credentials;
-    let findings: Vec<_> = rows.iter().flat_map(|row| &row.findings).collect();
+    let findings: Vec<_> = rows.iter().flat_map(|row| row.findings.iter()).collect();
     assert!(findings.len() >= 4, "{findings:?}");
     for finding in findings {
         for text in [&finding.message, &finding.fix] {

@@ -63,7 +63,7 @@ fn a_refusal_of_what_works_is_told_on_workload_and_credential() {
         world.waits("web", "ErrImagePull", message);
         let (workload, credential) = (world.workload("web"), world.row("s", "ghcr.io"));
         assert_eq!((workload.outlook, credential.status), (Outlook::Ok, Status::Valid), "the verdict stays");
-        for findings in [&workload.findings, &credential.findings] {
+        for findings in [&workload.findings[..], &credential.findings] {
             let told = contradictions(findings);
             let [told] = &told[..] else { panic!("{told:?}") };
             assert!(told.contains(seen) && told.contains("the credential of the Secret s works"), "{told}");

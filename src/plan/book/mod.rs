@@ -18,9 +18,7 @@ use self::record::{Interner, NewLogin, images_hash};
 use super::{Identifier, LoginId, Registries, Registry, TokenId};
 use crate::cluster::{Inventory, ObjectRef, PullSecret};
 use crate::credential::{Finding, Password, RegistryKey, TokenKind, Username};
-
-/// The images that pods pull per Secret that they name, as [`crate::workload::needed_images`] gives them.
-pub type NeededImages = BTreeMap<ObjectRef, BTreeSet<Arc<str>>>;
+use crate::workload::NeededImages;
 
 /// All credentials and logins.
 ///
@@ -107,8 +105,6 @@ pub struct Login {
 
 /// How a Secret of the inventory differs from its record.
 enum Change {
-    /// Not at all.
-    None,
     /// It has no record.
     New,
     /// Another object with the same content, as a fresh list of the watch gives.
@@ -118,6 +114,9 @@ enum Change {
     /// Its content.
     Content,
 }
+
+/// A Secret that differs from its record.
+type Changed<'i> = (&'i ObjectRef, &'i Arc<PullSecret>, Change);
 
 impl Book {
     /// An empty book.
@@ -139,17 +138,11 @@ impl Book {
     /// Returns the logins to be asked at once, sorted: those that no credential stood for before, and those of known
     /// Secrets whose content changed. One more copy of a known login is no reason to ask.
     pub fn sync(&mut self, inventory: &Inventory, needed: &NeededImages) -> Vec<LoginId> {
-        let gone: Vec<ObjectRef> =
-            self.secrets.keys().filter(|at| !inventory.secrets.contains_key(*at)).cloned().collect();
+        let (changes, gone) = self.changes(inventory, needed);
         let mut urgent = BTreeSet::new();
-        for (at, source) in &inventory.secrets {
+        for (at, source, change) in changes {
             let images = needed.get(at);
-            let change = match self.secrets.get(at) {
-                Some(record) => change(record, source, images),
-                None => Change::New,
-            };
             match change {
-                Change::None => {}
                 Change::Object => {
                     if let Some(record) = self.secrets.get_mut(at) {
                         record.source = source.clone();
@@ -172,6 +165,33 @@ impl Book {
         self.in_use.retain(|_, registry| Arc::strong_count(registry) > 1);
         self.interner.prune();
         urgent.into_iter().filter(|login| self.logins.contains_key(login)).collect()
+    }
+
+    /// How the Secrets of the inventory differ from the records, and which records have no Secret any more. Both are in the
+    /// order of their places, so a Secret that did not change costs one look at its pointer.
+    fn changes<'i>(&self, inventory: &'i Inventory, needed: &NeededImages) -> (Vec<Changed<'i>>, Vec<ObjectRef>) {
+        let mut changes = Vec::new();
+        let mut gone = Vec::new();
+        let mut records = self.secrets.iter().peekable();
+        for (at, source) in &inventory.secrets {
+            if let Some((_, record)) = records.next_if(|(_, record)| Arc::ptr_eq(&record.source, source)) {
+                let outdated = |hash| hash != images_hash(needed.get(at));
+                if record.images.is_some_and(outdated) {
+                    changes.push((at, source, Change::Images));
+                }
+                continue;
+            }
+            while let Some((earlier, _)) = records.next_if(|(known, _)| *known < at) {
+                gone.push(earlier.clone());
+            }
+            let change = match records.next_if(|(known, _)| *known == at) {
+                Some((_, record)) => change(record, source, needed.get(at)),
+                None => Change::New,
+            };
+            changes.push((at, source, change));
+        }
+        gone.extend(records.map(|(at, _)| at.clone()));
+        (changes, gone)
     }
 
     /// The registry of a host as a key or an image names it; `None` when it is not on the list.
@@ -235,14 +255,12 @@ impl Book {
     }
 }
 
-fn change(record: &SecretRecord, source: &Arc<PullSecret>, images: Option<&BTreeSet<Arc<str>>>) -> Change {
-    let same_object = Arc::ptr_eq(&record.source, source);
-    if !same_object && !same_content(&record.source, source) {
+/// How another object at the place of a record differs from it.
+fn change(record: &SecretRecord, source: &PullSecret, images: Option<&BTreeSet<Arc<str>>>) -> Change {
+    if !same_content(&record.source, source) {
         Change::Content
     } else if record.images.is_some_and(|hash| hash != images_hash(images)) {
         Change::Images
-    } else if same_object {
-        Change::None
     } else {
         Change::Object
     }
