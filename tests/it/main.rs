@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that it is linked once.
 
 mod budgets;
+mod chart;
 mod conformance;
 mod conformance_check;
 mod conformance_explain;

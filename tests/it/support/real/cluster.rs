@@ -21,6 +21,9 @@ use super::{
 /// Each control plane takes 350 MB and a second of CPU; a test waits for its turn.
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
+/// The server's log of requests.
+const AUDIT_LOG: &str = "audit.log";
+
 /// A running control plane. Everything of it goes away when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RealCluster {
@@ -40,6 +43,15 @@ impl RealCluster {
 
     /// Starts etcd and kube-apiserver, and waits until the server calls itself ready.
     pub(crate) async fn start() -> Self {
+        Self::launch(false).await
+    }
+
+    /// As [`Self::start`], and the server writes down who asked for what.
+    pub(crate) async fn start_audited() -> Self {
+        Self::launch(true).await
+    }
+
+    async fn launch(audited: bool) -> Self {
         install_tls_provider();
         let slot = SLOTS.acquire().await.expect("the semaphore is never closed");
         let folder = TempDir::new().expect("a temporary folder");
@@ -79,7 +91,7 @@ impl RealCluster {
         let url = format!("https://127.0.0.1:{}", free_port());
         let port = url.rsplit(':').next().expect("the URL ends in a port");
         let file = |name: &str| path.join(name).to_string_lossy().into_owned();
-        let api_server_args: Vec<String> = [
+        let mut api_server_args: Vec<String> = [
             ("etcd-servers", etcd_url.clone()),
             ("secure-port", port.to_owned()),
             ("bind-address", "127.0.0.1".to_owned()),
@@ -94,6 +106,12 @@ impl RealCluster {
         .into_iter()
         .map(|(flag, value)| format!("--{flag}={value}"))
         .collect();
+        if audited {
+            let policy = r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[{"level":"Metadata"}]}"#;
+            std::fs::write(path.join("audit-policy.json"), policy).expect("the temporary folder can be written");
+            api_server_args.push(format!("--audit-policy-file={}", file("audit-policy.json")));
+            api_server_args.push(format!("--audit-log-path={}", file(AUDIT_LOG)));
+        }
 
         let (api_server, ca) = start_api_server(&api_server_args, &url, path).await;
         let kubeconfig = path.join("kubeconfig");
@@ -110,6 +128,19 @@ impl RealCluster {
     /// A kubeconfig whose current context is this cluster with all rights.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// A kubeconfig of this cluster with another bearer token.
+    pub(crate) fn kubeconfig_of(&self, token: &str) -> String {
+        std::fs::read_to_string(&self.kubeconfig)
+            .expect("the kubeconfig was written at the start")
+            .replace(Self::ADMIN_TOKEN, token)
+    }
+
+    /// What the server wrote down so far, of a cluster that was started so.
+    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join(AUDIT_LOG)).expect("started with an audit log");
+        text.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON")).collect()
     }
 
     /// The certificate that the server's own is to be verified with, in PEM.

@@ -1,0 +1,169 @@
+//! What the chart makes of values.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{HELMS, chart, fixtures, template};
+use crate::support::real::{RealCluster, checkout, program, run};
+
+/// Objects of a text of several YAML documents.
+fn objects(text: &str) -> Vec<Value> {
+    let documents: Vec<Option<Value>> = serde_saphyr::from_multiple(text).expect("Helm writes YAML");
+    documents.into_iter().flatten().filter(|document| !document.is_null()).collect()
+}
+
+fn values_flag(file: &Path) -> String {
+    format!("--values={}", file.display())
+}
+
+#[tokio::test]
+async fn helm_lint_has_nothing_to_say() {
+    for helm in HELMS {
+        for file in fixtures("valid") {
+            let chart = chart();
+            let args =
+                ["lint", "--strict", "--quiet", &values_flag(&file), &chart.to_string_lossy()].map(str::to_owned);
+            run(&program(helm), args).await.expect_success(&format!("{helm} lint with {}", file.display()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_in_words() {
+    for file in fixtures("invalid") {
+        let text = std::fs::read_to_string(&file).expect("a readable fixture");
+        let wanted =
+            text.lines().next().and_then(|line| line.strip_prefix("# ")).expect("the first line is the refusal");
+        for helm in HELMS {
+            let output = template(helm, &[&values_flag(&file)]).await;
+            assert!(!output.success, "{helm} takes {}", file.display());
+            assert!(output.stderr.contains(wanted), "{helm}, {}: {}", file.display(), output.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_helms_make_the_same() {
+    for file in fixtures("valid") {
+        let mut made = Vec::new();
+        for helm in HELMS {
+            let output =
+                template(helm, &[&values_flag(&file)]).await.expect_success(&format!("{helm} {}", file.display()));
+            let mut objects = objects(&output);
+            objects.sort_by_key(|object| format!("{}{}", object["kind"], object["metadata"]));
+            made.push(objects);
+        }
+        assert_eq!(made[0], made[1], "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn an_api_server_takes_all_of_it() {
+    let cluster = RealCluster::start().await;
+    for namespace in ["monitoring", "team-a", "arc-runners"] {
+        cluster.create_namespace(namespace).await;
+    }
+    let crds = format!("--filename={}", checkout().join("tests/chart/crds/monitoring.yaml").display());
+    cluster.kubectl(&["create", &crds]).await.expect_success("kubectl create, the operator's kinds");
+    let established = ["wait", "--for=condition=Established", "--timeout=120s", &crds];
+    cluster.kubectl(&established).await.expect_success("kubectl wait");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in fixtures("valid") {
+        let made = template("HELM", &[&values_flag(&file)]).await.expect_success("helm template");
+        let manifest = folder.path().join(file.file_name().expect("a file has a name"));
+        std::fs::write(&manifest, &made).expect("writable");
+        let flag = format!("--filename={}", manifest.display());
+        // Strict: a field that the schema does not know is an error, as is one that stands twice.
+        let applied =
+            cluster.kubectl(&["apply", "--server-side", "--dry-run=server", "--validate=strict", &flag]).await;
+        let told = applied.expect_success(&format!("kubectl apply of {}", file.display()));
+        assert_eq!(told.lines().count(), objects(&made).len(), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn alerts_stay_rules_whatever_is_changed() {
+    let everything = checkout().join("tests/chart/valid/everything.yaml");
+    let made = template("HELM", &[&values_flag(&everything)]).await.expect_success("helm template");
+    let objects = objects(&made);
+    let rule = objects.iter().find(|object| object["kind"] == "PrometheusRule").expect("a PrometheusRule");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("rules.json");
+    std::fs::write(&file, rule["spec"].to_string()).expect("writable");
+    let arguments = ["check", "rules", &file.to_string_lossy()].map(str::to_owned);
+    run(&program("PROMTOOL"), arguments).await.expect_success("promtool check rules");
+
+    let rules: Vec<&Value> = rule["spec"]["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .flat_map(|group| group["rules"].as_array())
+        .flatten()
+        .collect();
+    let named = |name: &str| -> Vec<&&Value> { rules.iter().filter(|rule| rule["alert"] == name).collect() };
+    let soon = named("PullSecretTokenExpiringSoon");
+    assert_eq!(soon.len(), 1);
+    assert!(soon[0]["expr"].as_str().expect("text").contains("time() + 30 * 86400"), "{}", soon[0]);
+    assert_eq!((&soon[0]["for"], &soon[0]["labels"]["severity"]), (&"1h".into(), &"info".into()));
+    assert!(named("PullSecretTokenNeverExpires").is_empty());
+    assert!(named("PullPatrolAbsent").iter().all(|rule| rule["labels"]["page"] == "true"));
+    assert_eq!(named("Ours").len(), 1);
+    assert!(rules.iter().filter(|rule| rule["alert"] != "Ours").all(|rule| rule["labels"]["team"] == "platform"));
+
+    // Untouched, they are those of the plain file.
+    let plain = template("HELM", &["--set=prometheusRule.enabled=true"]).await.expect_success("helm template");
+    let plain = self::objects(&plain);
+    let plain = plain.iter().find(|object| object["kind"] == "PrometheusRule").expect("a PrometheusRule");
+    let shipped = std::fs::read_to_string(checkout().join("deploy/alerts/pull-patrol.rules.yaml")).expect("the rules");
+    let shipped: Value = serde_saphyr::from_str(&shipped).expect("YAML");
+    assert_eq!(plain["spec"], shipped);
+}
+
+#[tokio::test]
+async fn a_pod_is_hardened_without_being_asked() {
+    let made = template("HELM", &[]).await.expect_success("helm template");
+    let objects = objects(&made);
+    let kinds: BTreeSet<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    let expected = ["ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment", "Service", "ServiceAccount"]
+        .into_iter()
+        .collect();
+    assert_eq!(kinds, expected);
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    for (place, wanted) in [
+        (&pod["enableServiceLinks"], Value::Bool(false)),
+        (&pod["securityContext"]["runAsNonRoot"], Value::Bool(true)),
+        (&pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault".into()),
+        (&container["securityContext"]["allowPrivilegeEscalation"], Value::Bool(false)),
+        (&container["securityContext"]["readOnlyRootFilesystem"], Value::Bool(true)),
+        (&container["securityContext"]["capabilities"]["drop"][0], "ALL".into()),
+        (&deployment["spec"]["strategy"]["type"], "Recreate".into()),
+    ] {
+        assert_eq!(*place, wanted);
+    }
+    for object in objects.iter().filter(|object| object["kind"] == "ClusterRole") {
+        for rule in object["rules"].as_array().expect("rules") {
+            let writes = rule["resources"] == serde_json::json!(["events"]);
+            let verbs = if writes { ["create", "patch"] } else { ["list", "watch"] };
+            assert_eq!(rule["verbs"], serde_json::json!(verbs), "{rule}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_namespaces_makes_nothing_for_the_whole_cluster() {
+    let file = checkout().join("tests/chart/valid/namespaces.yaml");
+    let made = template("HELM", &[&values_flag(&file)]).await.expect_success("helm template");
+    let objects = objects(&made);
+    assert!(objects.iter().all(|object| !object["kind"].as_str().unwrap_or_default().starts_with("Cluster")));
+    let roles: BTreeSet<&str> = objects
+        .iter()
+        .filter(|object| object["kind"] == "Role")
+        .filter_map(|object| object["metadata"]["namespace"].as_str())
+        .collect();
+    assert_eq!(roles, BTreeSet::from(["arc-runners", "team-a"]));
+}
