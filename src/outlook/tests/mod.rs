@@ -143,8 +143,9 @@ impl World {
         self.answers(login, LoginAnswer::Accepted);
     }
 
+    /// Registry and issuer agree, as often as it takes.
     fn rejects(&mut self, login: Login<'_>) {
-        for _ in 0..2 {
+        for _ in 0..3 {
             self.answers(login, LoginAnswer::Refused);
             self.issuer(login, IssuerAnswer::Disowned);
             self.tells(("control", "control"), TokenFacts::default());
@@ -169,7 +170,8 @@ impl World {
     fn access(&mut self, login: Option<Login<'_>>, path: &str, granted: bool) {
         let id = login.map(|login| Self::login_at(GHCR, login));
         let stage = if id.is_some() { DenialStage::Manifest } else { DenialStage::Token };
-        for _ in 0..3 {
+        // Without a reason of the issuer, denials must go on for longer than an interval (10 minutes).
+        for _ in 0..15 {
             let denial = AccessAnswer::Denied(Denial { stage, missing_scope: false });
             let (evidence, at) = self.evidence(if granted { AccessAnswer::Granted } else { denial });
             self.ledger.record_access(id, GHCR, path, &evidence, at);

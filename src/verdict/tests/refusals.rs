@@ -407,10 +407,11 @@ fn a_lock_out_pauses_all_tokens_of_its_owner_and_no_others() {
     // A token that nobody was told the owner of.
     case.ghcr(0, 4, Accepted);
     // One that is proven dead rests for longer by itself.
-    case.refuse_ghcr(5, &[60, 120]);
-    case.issuer(130, 5, IssuerAnswer::Disowned);
-    case.issuer(140, 3, IssuerAnswer::Alive(owned("bob")));
-    case.issuer(200, 5, IssuerAnswer::Disowned);
+    case.refuse_ghcr(5, &[60, 120, 180]);
+    for at in [130, 200, 270] {
+        case.issuer(at, 5, IssuerAnswer::Disowned);
+        case.issuer(at + 10, 3, IssuerAnswer::Alive(owned("bob")));
+    }
     assert_eq!(case.status(5), Status::Rejected);
 
     let advice = case.issuer(600, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
