@@ -235,7 +235,7 @@ async fn one_round_proves_refusals_within_its_run() {
 #[rstest]
 #[case(&["rotate", "pod/x"], "rotate")]
 #[case(&["check", "--shards", "2"], "--shards")]
-#[case(&["serve", "--web.config.file", "x"], "--web.config.file")]
+#[case(&["serve", "--web.config.file", "nowhere.yaml", "--manifests", "in.yaml"], "nowhere.yaml")]
 #[case(&["check", "-o", "xml", "in.yaml"], "xml")]
 #[case(&["check", "-n", "No_Name", "in.yaml"], "No_Name")]
 #[case(&["check", "--log.level", "inof", "in.yaml"], "--log.level inof")]

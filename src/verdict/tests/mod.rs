@@ -2,6 +2,7 @@
 
 mod accesses;
 mod denials;
+mod hosts;
 mod incidents;
 mod properties;
 mod refusals;
@@ -177,6 +178,7 @@ fn every_row_of_the_table_names_a_test_that_exists() {
     let tests = [
         include_str!("accesses.rs"),
         include_str!("denials.rs"),
+        include_str!("hosts.rs"),
         include_str!("incidents.rs"),
         include_str!("refusals.rs"),
     ]
