@@ -96,7 +96,8 @@ fn table(values: &str) -> String {
             let path: Vec<&str> = parents.iter().map(|(_, key)| key.as_str()).chain([key]).collect();
             if !described.is_empty() {
                 let default = path.iter().fold(&parsed, |value, key| &value[*key]);
-                rows += &format!("| `{}` | `{default}` | {} |\n", path.join("."), described.replace('|', "\\|"));
+                let what = described.replace('|', "\\|");
+                rows.push_str(&["| `", &path.join("."), "` | `", &default.to_string(), "` | ", &what, " |\n"].concat());
                 described.clear();
             }
             parents.push((depth, key.to_owned()));

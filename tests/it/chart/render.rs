@@ -100,7 +100,7 @@ async fn alerts_stay_rules_whatever_is_changed() {
         .as_array()
         .expect("groups")
         .iter()
-        .flat_map(|group| group["rules"].as_array())
+        .filter_map(|group| group["rules"].as_array())
         .flatten()
         .collect();
     let named = |name: &str| -> Vec<&&Value> { rules.iter().filter(|rule| rule["alert"] == name).collect() };
