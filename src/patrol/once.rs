@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
 use crate::plan::{Ask, Cadence};
+use crate::verdict::Rules;
 
 /// What a one-shot run waits for at most when the other side asks it to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ impl Patrol {
         let mut tasks = JoinSet::new();
         let mut tries: HashMap<Ask, u32> = HashMap::new();
         let mut settled: HashSet<Ask> = HashSet::new();
+        self.ledger.go_by(Rules::one_shot(&self.config));
         self.sync();
         let total = self.schedule.len();
         on_progress(Progress { settled: 0, total });

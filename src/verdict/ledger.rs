@@ -39,6 +39,11 @@ impl Ledger {
         }
     }
 
+    /// Go by other rules from now on; what is known stays.
+    pub fn go_by(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// Take in a login exchange. `token` is the issuer question about its password, where there is an issuer to ask.
     /// `now` is monotonic: spacing and windows are counted on it, never on wall time.
     pub fn record_login(

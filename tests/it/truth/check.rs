@@ -187,3 +187,14 @@ async fn check_says_why_a_package_is_denied() {
     assert_eq!((found.status("a/sso"), found.code), ("forbidden", Some(1)), "{:#?}", found.rows);
     assert!(has_finding(&found.rows[0], "sso_required"), "{:#?}", found.rows);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_proves_a_denial_that_nobody_explains_within_its_run() {
+    let world = World::start().await.expect("a world");
+    world.add_package("globex/app", Visibility::private());
+    let token = world.add_token(TokenSpec::classic("alice"));
+    let manifests = pull_secret("a", "pull", &docker_config("ghcr.io", "alice", token.secret()))
+        + &pod("a", "p", "ghcr.io/globex/app:latest", &["pull"]);
+    let found = check(&ghcr_config(&world, None, SPACED), &manifests).await;
+    assert_eq!((found.status("a/pull"), found.code), ("forbidden", Some(1)), "{:#?}", found.rows);
+}
