@@ -28,7 +28,7 @@ enum Form {
 }
 
 impl Clock {
-    /// The system's clocks; the [`Moment`] counts from now.
+    /// The system's clocks; it is [`Moment::START`] now.
     pub fn start() -> Self {
         Self(Form::Real { started: Instant::now() })
     }
@@ -42,7 +42,7 @@ impl Clock {
     /// The moment now.
     pub fn moment(&self) -> Moment {
         match &self.0 {
-            Form::Real { started } => Moment(started.elapsed()),
+            Form::Real { started } => Moment::START.after(started.elapsed()),
             Form::Moved(hands) => hands.moment(),
         }
     }
@@ -58,7 +58,7 @@ impl Clock {
     /// Sleep until a moment.
     pub async fn sleep_until(&self, moment: Moment) {
         match &self.0 {
-            Form::Real { started } => tokio::time::sleep_until(*started + moment.0).await,
+            Form::Real { started } => tokio::time::sleep_until(*started + moment.since(Moment::START)).await,
             Form::Moved(hands) => hands.alarm(moment).await,
         }
     }

@@ -60,6 +60,8 @@ pub enum Resource {
     ConfigMaps,
     /// Events: written on Secrets and never read, so not one of [`Resource::ALL`].
     Events,
+    /// `ConfigMaps` that keep the state: written, and so not one of [`Resource::ALL`].
+    StateConfigMaps,
 }
 
 impl Resource {
@@ -105,7 +107,7 @@ impl Resource {
             Self::RunnerDeployments => "runnerdeployments",
             Self::RunnerReplicaSets => "runnerreplicasets",
             Self::RunnerSets => "runnersets",
-            Self::ConfigMaps => "configmaps",
+            Self::ConfigMaps | Self::StateConfigMaps => "configmaps",
             Self::Events => "events",
         }
     }
@@ -127,7 +129,7 @@ impl Resource {
 pub struct MissingPermission {
     /// The resource.
     pub resource: Resource,
-    /// `list` or `watch`; of Events `create` or `patch`.
+    /// `list` or `watch`; of Events `create` or `patch`; of the `ConfigMaps` of the state `get`, `create` or `update`.
     pub verb: &'static str,
     /// The namespace, or empty for cluster-wide.
     pub scope: Arc<str>,

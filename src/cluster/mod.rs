@@ -1,9 +1,11 @@
 //! What is there: the objects we read of Kubernetes, from a live cluster, from manifest files or from a Docker
 //! `config.json`, gathered in one [`Inventory`].
 //!
-//! This room touches the Kubernetes API and files; what it writes there is Events, and nothing else. It never talks to a registry or an issuer, and never decodes a pull
+//! This room touches the Kubernetes API and files; what it writes there is Events, and the state in `ConfigMap`s. It never talks
+//! to a registry or an issuer, and never decodes a pull
 //! Secret: it hands the raw document on in a type that cannot print.
 
+mod config_maps;
 mod controller;
 mod events;
 mod inventory;
@@ -15,6 +17,7 @@ mod selector;
 mod templates;
 mod wire;
 
+pub use config_maps::{ConfigMapError, ConfigMaps};
 pub use controller::{
     ArcTraits, Controller, ControllerKey, ControllerKind, HookTemplate, HookTemplateKey, HookTemplateRef,
     HookTemplateState, HookTemplates, Hooks, ListenerTemplate, Manager, NotRead, PodTemplate, RunnerContainer,

@@ -107,6 +107,7 @@ fn check(config: &Config) -> Result<(), (String, String)> {
     if config.issuer.interval < Duration::from_secs(1) {
         return refuse("issuer.interval", "must be at least 1s");
     }
+    config.state.check(config.token_id_key_file.is_some())?;
     for (index, registry) in config.registries.iter().enumerate() {
         let key = |name: &str| format!("registries[{index}].{name}");
         if registry.host.trim().is_empty() {
@@ -125,7 +126,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::config::{IssuerChoice, RegistryConfig};
+    use crate::config::{IssuerChoice, RegistryConfig, StateStore};
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         parse(text, Path::new("patrol.yaml"))
@@ -149,6 +150,18 @@ mod tests {
     fn the_key_of_token_ids_is_a_file() {
         let config = read("tokenIdKeyFile: /etc/pull-patrol/key\n").expect("valid");
         assert_eq!(config.token_id_key_file.as_deref(), Some(Path::new("/etc/pull-patrol/key")));
+    }
+
+    #[test]
+    fn a_state_has_a_place() {
+        let store = |text: &str| read(text).expect(text).state.store();
+        assert_eq!(store(""), None);
+        assert_eq!(store("state:\n"), None);
+        assert_eq!(store("state: {kind: none}"), None);
+        assert_eq!(store("state: {kind: file, path: /var/lib/a}"), Some(StateStore::File("/var/lib/a".into())));
+        let text = "tokenIdKeyFile: /etc/key\nstate: {kind: configMap, namespace: a, name: b}\n";
+        let (namespace, name) = ("a".to_owned(), "b".to_owned());
+        assert_eq!(store(text), Some(StateStore::ConfigMap { namespace, name }));
     }
 
     #[test]
@@ -194,7 +207,16 @@ mod tests {
     #[case("probe: {concurrency: 0}", &["probe.concurrency"])]
     #[case("registries:\n  - host: ' '\n", &["registries[0].host"])]
     #[case("registries:\n  - {host: a, requestsPerSecond: 0}\n", &["registries[0].requestsPerSecond"])]
-    #[case("state: {kind: file}", &["state"])]
+    #[case("state: {kind: file}", &["state.path", "/var/lib"])]
+    #[case("state: {kind: file, path: ''}", &["state.path"])]
+    #[case("state: {kind: file, path: a, name: b}", &["state.name", "configMap"])]
+    #[case("state: {kind: none, path: a}", &["state.path", "file"])]
+    #[case("state: {kind: configMap, namespace: a}", &["state.name"])]
+    #[case("state: {kind: configMap, name: a}", &["state.namespace"])]
+    #[case("state: {kind: configMap, namespace: a, name: A_b}", &["state.name", "lower-case"])]
+    #[case("state: {kind: configMap, namespace: a, name: b}", &["tokenIdKeyFile", "guess"])]
+    #[case("state: {kind: redis}", &["redis", "line 1"])]
+    #[case("probe: {}\nstate: {kind: none, dir: a}", &["dir", "line 2"])]
     #[case("leaderElection: {enabled: false}", &["leaderElection", "line 1"])]
     #[case("shard: {index: 0}", &["shard", "line 1"])]
     #[case("probe: {}\nevents: maybe", &["line 2"])]

@@ -4,10 +4,12 @@
 
 mod duration;
 mod load;
+mod state;
 mod web;
 
 pub use duration::{DurationError, parse_duration};
 pub use load::{ConfigError, load, parse};
+pub use state::{StateConfig, StateKind, StateStore};
 pub use web::{BcryptHash, ClientAuth, HttpServerConfig, MaxVersion, MinVersion, TlsServerConfig, WebConfig};
 
 use std::path::PathBuf;
@@ -35,8 +37,11 @@ pub struct Config {
     #[serde(deserialize_with = "or_default")]
     pub events: OnByDefault,
     /// File with the key of token ids, 32 to 4,096 random bytes: ids are then equal over restarts and shards. Without it
-    /// each process draws a key of its own.
+    /// each process draws a key of its own, unless it keeps its state in a file, which has a key beside it.
     pub token_id_key_file: Option<PathBuf>,
+    /// Where verdicts survive a restart.
+    #[serde(deserialize_with = "or_default")]
+    pub state: StateConfig,
 }
 
 /// A switch that is on where nobody turned it.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -54,6 +55,8 @@ pub struct DaemonMetrics {
     leader: IntGauge,
     lag: Gauge,
     schedule: ScheduleWatch,
+    state_saved: IntGaugeVec,
+    state_errors: IntCounterVec,
     /// Registries that have series.
     registries: Mutex<BTreeSet<Box<str>>>,
 }
@@ -98,6 +101,15 @@ impl DaemonMetrics {
         let leader = IntGauge::new("pullpatrol_leader", "1 while this daemon probes, 0 while it stands by.")?;
         leader.set(1);
         let lag = Gauge::new("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.")?;
+        // Without labels, but a gauge alone would tell of a save before there was one.
+        let state_saved = IntGaugeVec::new(
+            Opts::new("pullpatrol_state_saved_timestamp_seconds", "When the state was saved last."),
+            &[],
+        )?;
+        let state_errors = IntCounterVec::new(
+            Opts::new("pullpatrol_state_errors_total", "States that could not be read, taken over or saved."),
+            &["reason"],
+        )?;
         let build_info = IntGaugeVec::new(
             Opts::new("pullpatrol_build_info", "What this binary was built from."),
             &["version", "revision", "rustc"],
@@ -110,10 +122,24 @@ impl DaemonMetrics {
         registry.register(Box::new(events.clone()))?;
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(lag.clone()))?;
+        registry.register(Box::new(state_saved.clone()))?;
+        registry.register(Box::new(state_errors.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
         let (schedule, registries) = (ScheduleWatch::default(), Mutex::default());
-        Ok(Self { registry, probes, probe_duration, watch_errors, events, leader, lag, schedule, registries })
+        Ok(Self {
+            registry,
+            probes,
+            probe_duration,
+            watch_errors,
+            events,
+            leader,
+            lag,
+            schedule,
+            state_saved,
+            state_errors,
+            registries,
+        })
     }
 
     /// Make the counters of a registry exist at zero, for all kinds and outcomes, so that a rate sees the first
@@ -172,6 +198,23 @@ impl DaemonMetrics {
     /// So many Events fared so.
     pub fn events_ended(&self, outcome: EventOutcome, count: usize) {
         self.events.with_label_values(&[outcome.as_str()]).inc_by(count as u64);
+    }
+
+    /// Make the counters of a state store exist at zero.
+    pub fn add_state(&self, reasons: &[&str]) {
+        for reason in reasons {
+            self.state_errors.with_label_values(&[*reason]);
+        }
+    }
+
+    /// The state was saved.
+    pub fn state_saved(&self, at: DateTime<Utc>) {
+        self.state_saved.with_label_values::<&str>(&[]).set(at.timestamp());
+    }
+
+    /// The state could not be read, taken over or saved.
+    pub fn state_failed(&self, reason: &str) {
+        self.state_errors.with_label_values(&[reason]).inc();
     }
 
     /// Whether this daemon probes (or stands by).

@@ -17,6 +17,7 @@ pub use target::{ExplainError, Target, TargetError, namespace_of};
 
 use super::view::report::{CredentialView, VERSION, maybe_seconds, seconds};
 use super::{CredentialRow, Inputs, Outlook};
+use crate::cluster::Resource;
 use crate::credential::{Finding, Severity};
 use crate::verdict::Status;
 
@@ -230,6 +231,7 @@ pub fn explain(
         target: target.to_string(),
         namespace: found.namespace.to_string(),
         answer,
-        complete: inputs.inventory.is_complete() && inputs.inventory.missing_permissions.is_empty(),
+        complete: inputs.inventory.is_complete()
+            && inputs.inventory.missing_permissions.iter().all(|rule| rule.resource == Resource::StateConfigMaps),
     })
 }

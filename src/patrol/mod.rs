@@ -6,10 +6,12 @@
 mod exchange;
 mod explain;
 mod late;
+mod memory;
 mod once;
 #[cfg(test)]
 mod properties;
 mod round;
+mod store;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -23,8 +25,10 @@ use tokio::task::JoinSet;
 use self::exchange::Finished;
 pub use self::explain::Question;
 use self::late::Late;
+use self::memory::Memory;
 pub use self::once::Progress;
 pub use self::round::{Answer, take_in};
+pub use self::store::{Sharded, Store, StoreError};
 use crate::clock::Clock;
 use crate::cluster::SharedInventory;
 use crate::config::Config;
@@ -79,6 +83,8 @@ pub struct Patrol {
     tokens: HashMap<TokenKey, LoginId>,
     /// What faces want explained while the patrol goes on.
     questions: Option<mpsc::Receiver<Question>>,
+    /// What survives the process.
+    memory: Memory,
 }
 
 impl Patrol {
@@ -103,6 +109,7 @@ impl Patrol {
             waits: Waits::default(),
             tokens: HashMap::new(),
             questions: None,
+            memory: Memory::default(),
             config,
             registries,
             inventory,
@@ -127,6 +134,8 @@ impl Patrol {
             roster.add_unseen(waits);
             book.sync(inventory, roster.needed())
         });
+        // What is remembered is no news when it is met again.
+        let fresh: Vec<LoginId> = fresh.into_iter().filter(|login| !self.memory.meets(*login)).collect();
         let wanted = plan::wanted(&self.book, self.roster.workloads(), true);
         self.schedule.sync(&wanted, &fresh, self.clock.moment());
         let mut accesses: HashSet<(Option<LoginId>, &str, &str)> = HashSet::new();
@@ -140,6 +149,11 @@ impl Patrol {
                 Ask::Login(_) | Ask::Canary(_) => {}
             }
         }
+        self.await_inventory();
+        if self.memory.is_awaiting() {
+            return;
+        }
+        self.schedule.forget_recalled();
         let hosts: HashSet<&str> =
             wanted.iter().map(|wanted| &wanted.host).chain(&self.hosts).map(|host| &**host).collect();
         self.ledger.retain_hosts(|host| hosts.contains(host));
@@ -152,21 +166,28 @@ impl Patrol {
     /// Start what is due, as far as places are free. Returns when to look again: a question that is due and cannot start
     /// (its login is in flight, or no place is free) waits for a task to end, not for the clock.
     fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> Option<Moment> {
-        let free = self.config.probe.concurrency.saturating_sub(tasks.len());
+        let busy = |this: &Self, tasks: &JoinSet<Finished>| tasks.len() + this.memory.held_asks();
+        let free = self.config.probe.concurrency.saturating_sub(busy(self, tasks));
         let now = self.clock.moment();
         let due = if free == 0 { Vec::new() } else { self.schedule.pop_due(now, free) };
-        for ask in due {
-            if !self.launch(ask.clone(), tasks) {
-                // What it asked about went between two syncs; the next sync drops the question.
-                self.schedule.answered(&ask, Cadence::Routine, now);
-            }
-        }
+        let due = self.reserve(due);
+        self.launch_all(due, tasks);
         self.late.since(self.schedule.late_since());
-        if tasks.len() >= self.config.probe.concurrency {
+        if busy(self, tasks) >= self.config.probe.concurrency {
             return None;
         }
         // By the same reading of the clock: what becomes due between two would be seen by neither.
         self.schedule.next_due().filter(|due| *due > now)
+    }
+
+    /// Start these exchanges.
+    fn launch_all(&mut self, asks: Vec<Ask>, tasks: &mut JoinSet<Finished>) {
+        for ask in asks {
+            if !self.launch(ask.clone(), tasks) {
+                // What it asked about went between two syncs; the next sync drops the question.
+                self.schedule.answered(&ask, Cadence::Routine, self.clock.moment());
+            }
+        }
     }
 
     /// Take in an answer. Returns the advice that the schedule was given.
@@ -177,6 +198,9 @@ impl Patrol {
         let now = self.clock.moment();
         let token = ask.login().and_then(|login| self.token_of(login));
         let advice = take_in((&mut self.schedule, &mut self.ledger), (ask, host), token.as_ref(), answer, now);
+        if matches!(advice.cadence, Cadence::Confirm | Cadence::Dead) {
+            self.memory.note_news();
+        }
         tracing::debug!(registry = %host, kind = kind.as_str(), outcome = outcome.as_str(), ?took, "exchange");
         advice
     }

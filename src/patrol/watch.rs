@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::exchange::Finished;
 use super::explain::next_question;
+use super::memory::{Held, saved};
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
 use crate::plan::Moment;
@@ -41,8 +43,23 @@ impl Patrol {
         loop {
             let due = self.launch_due(&mut tasks);
             let publish_at = published.after(if stale { gap } else { SNAPSHOT_AGE });
+            if self.memory.may_show() && self.clock.moment() >= publish_at {
+                if self.waits.is_stale(self.clock.wall()) {
+                    self.sync();
+                }
+                (published, gap) = self.publish(&snapshots);
+                stale = false;
+                continue;
+            }
+            let free = self.save_reserved();
+            self.launch_all(free, &mut tasks);
+            let wake = [due, self.memory.wake_at(), self.memory.may_show().then_some(publish_at)];
+            let wake = wake.into_iter().flatten().min();
             tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => {
+                    self.save_for_good().await;
+                    return Ok(());
+                }
                 alive = changes.changed() => {
                     if alive.is_err() {
                         // Every source is gone: that happens only while the process stops.
@@ -58,23 +75,34 @@ impl Patrol {
                     self.record(&finished.map_err(ExchangeLost)?);
                     stale = true;
                 }
+                outcome = saved(&mut self.memory) => {
+                    let held = self.conclude_save(outcome);
+                    self.release(held, &mut tasks, &snapshots);
+                }
                 Some(question) = next_question(&mut self.questions) => self.answer(question),
-                () = self.clock.sleep_until(due.unwrap_or(publish_at)), if due.is_some() => {}
-                () = self.clock.sleep_until(publish_at) => {
-                    if self.waits.is_stale(self.clock.wall()) {
-                        self.sync();
-                    }
-                    (published, gap) = self.publish(&snapshots);
-                    stale = false;
+                () = self.clock.sleep_until(wake.unwrap_or(publish_at)), if wake.is_some() => {
+                    let held = self.lose_patience();
+                    self.release(held, &mut tasks, &snapshots);
                 }
             }
         }
     }
 
-    /// Show a new snapshot. Returns when, and how long to wait before the next one.
-    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) -> (Moment, Duration) {
+    /// Let go what waited for a save: questions are asked, a picture is shown.
+    fn release(&mut self, held: Held, tasks: &mut JoinSet<Finished>, snapshots: &watch::Sender<Arc<Snapshot>>) {
+        self.launch_all(held.asks, tasks);
+        if let Some(snapshot) = held.snapshot {
+            snapshots.send_replace(snapshot);
+        }
+    }
+
+    /// Show a new snapshot, or have it saved first. Returns when, and how long to wait before the next one.
+    fn publish(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) -> (Moment, Duration) {
         let begun = self.clock.moment();
-        snapshots.send_replace(Arc::new(self.snapshot()));
+        let snapshot = Arc::new(self.snapshot());
+        if let Some(snapshot) = self.hold_back(snapshot) {
+            snapshots.send_replace(snapshot);
+        }
         let done = self.clock.moment();
         let (least, most) = SNAPSHOT_GAP;
         (done, (done.since(begun) * SNAPSHOT_SHARE).clamp(least, most))

@@ -5,11 +5,21 @@ use std::time::Duration;
 
 use super::{Issuer, LoginId, TokenId};
 
-/// A moment of monotonic time, counted from the start of the process. Never wall time.
+/// A moment of monotonic time. Never wall time. The process starts at [`Moment::START`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Moment(pub Duration);
 
 impl Moment {
+    /// Where a process begins to count: ten years on, so that what happened in the life of an earlier process has a moment
+    /// too.
+    pub const START: Self = Self(Duration::from_secs(10 * 365 * 86_400));
+
+    /// The moment that came this much earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+
     /// The moment that comes this much later.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {

@@ -32,6 +32,16 @@ impl fmt::Display for TokenId {
     }
 }
 
+/// A keyed hash over bytes, to tell them from any others. Its `Display` has 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seal(pub [u8; 16]);
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// The operating system gave no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -62,20 +72,40 @@ impl Identifier {
         TokenId(self.digest(b"token", &[password]))
     }
 
+    /// A seal over bytes that are kept outside of the process, and over what they follow on: who lacks the key can neither
+    /// change them nor put others in their place.
+    pub fn seal(&self, follows: &[u8], bytes: &[u8]) -> Seal {
+        let tag = self.tag(b"state", &[follows, bytes]);
+        let mut seal = [0_u8; 16];
+        for (to, from) in seal.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        Seal(seal)
+    }
+
+    /// A mark that is equal for equal keys and tells nothing else of them.
+    pub fn mark(&self) -> u64 {
+        self.digest(b"key", &[])
+    }
+
     /// The first 64 bits of the keyed hash. Each part stands behind its length, so that no two lists of parts give the
     /// same bytes, and `domain` keeps logins and tokens apart.
     fn digest(&self, domain: &[u8], parts: &[&[u8]]) -> u64 {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in std::iter::once(&domain).chain(parts) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        let tag = context.sign();
+        let tag = self.tag(domain, parts);
         let mut first = [0_u8; 8];
         for (to, from) in first.iter_mut().zip(tag.as_ref()) {
             *to = *from;
         }
         u64::from_be_bytes(first)
+    }
+
+    fn tag(&self, domain: &[u8], parts: &[&[u8]]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in std::iter::once(&domain).chain(parts) {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign()
     }
 }
 

@@ -14,6 +14,6 @@ mod schedule;
 pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
 pub use asks::{issuer_asks, wanted};
 pub use book::{Book, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
-pub use identity::{Identifier, LoginId, NoRandomness, TokenId};
+pub use identity::{Identifier, LoginId, NoRandomness, Seal, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
-pub use schedule::{Schedule, Waiting};
+pub use schedule::{LoginStanding, Remembered, RememberedAsk, Schedule, Waiting};

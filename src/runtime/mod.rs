@@ -8,6 +8,7 @@ mod key;
 mod logging;
 mod serve;
 mod setup;
+mod state;
 
 use std::io::Write as _;
 use std::process::ExitCode;

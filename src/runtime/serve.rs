@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::setup::{self, Setup, SetupError};
+use super::state::{self, Kept};
 use super::{events, key};
 use crate::cli::args::{Common, ServeArgs};
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
 use crate::outlook::changes::Changes;
 use crate::patrol::{Parts, Patrol, Question};
-use crate::plan::Registries;
+use crate::plan::{Identifier, Registries};
 use crate::probe::{self, Prober};
 use crate::web::{self, Explainer, Faces, Limits, Secure};
 
@@ -142,6 +143,18 @@ pub async fn serve_secure(
         let ended = web::serve_secure(listeners, router, Limits::default(), secure, stopping).await;
         ("web", ended.map_err(|error| error.to_string()))
     });
+    let client = match &source {
+        Source::Files(_) => None,
+        Source::Cluster { kubeconfig, context } => {
+            let client = cluster::client(kubeconfig.as_deref(), context.as_deref()).await;
+            Some(client.map_err(SetupError::Cluster)?)
+        }
+    };
+    // Whoever waits for an answer of the API server can be asked how he is meanwhile.
+    let kept = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        kept = state::open(&config, client.clone(), &metrics) => kept.map_err(SetupError::State)?,
+    };
     let (shared, stop) = (inventory.clone(), shutdown.clone());
     match source {
         Source::Files(paths) => {
@@ -150,9 +163,8 @@ pub async fn serve_secure(
                 ("manifests", ended.map_err(|error| chain(&error)))
             });
         }
-        Source::Cluster { kubeconfig, context } => {
-            let client =
-                cluster::client(kubeconfig.as_deref(), context.as_deref()).await.map_err(SetupError::Cluster)?;
+        Source::Cluster { .. } => {
+            let Some(client) = client else { unreachable!("a cluster has a client") };
             if config.events.0 {
                 let parts = events::Parts {
                     client: client.clone(),
@@ -171,7 +183,13 @@ pub async fn serve_secure(
             });
         }
     }
-    let patrol = patrol(config, registries, inventory, metrics)?.answering(asked);
+    let patrol = match kept {
+        None => patrol(config, registries, inventory, metrics)?,
+        Some(Kept { identifier, store, contents, trouble }) => {
+            patrol_with(identifier, config, registries, inventory, metrics).remembering(store, contents, trouble)
+        }
+    };
+    let patrol = patrol.answering(asked);
     let stop = shutdown.clone();
     tasks.spawn(async move { ("patrol", patrol.run(snapshots, stop).await.map_err(|error| chain(&error))) });
 
@@ -207,12 +225,22 @@ pub(super) fn patrol(
     metrics: Arc<DaemonMetrics>,
 ) -> Result<Patrol, SetupError> {
     let identifier = key::identifier(config.token_id_key_file.as_deref()).map_err(SetupError::TokenIdKey)?;
+    Ok(patrol_with(identifier, config, registries, inventory, metrics))
+}
+
+fn patrol_with(
+    identifier: Identifier,
+    config: Config,
+    registries: Registries,
+    inventory: SharedInventory,
+    metrics: Arc<DaemonMetrics>,
+) -> Patrol {
     let prober = Prober::new(probe::Settings::new(config.probe.timeout));
-    Ok(Patrol::new(Parts { config, registries, identifier, inventory, prober, metrics }))
+    Patrol::new(Parts { config, registries, identifier, inventory, prober, metrics })
 }
 
 /// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -36,6 +36,9 @@ pub enum SetupError {
     /// No key for token ids.
     #[error("token ids cannot be made")]
     TokenIdKey(#[source] super::KeyError),
+    /// A state that cannot be kept where the config says.
+    #[error("verdicts cannot be kept over restarts")]
+    State(#[source] super::state::StateError),
     /// The first list of a one-shot run.
     #[error("cannot read the objects of the cluster")]
     Listing(#[source] crate::cluster::SnapshotError),

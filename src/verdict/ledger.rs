@@ -9,7 +9,7 @@ use super::records::{
     AccessRecord, Asks, Confirmation, HostRecord, IssuerRecord, LoginRecord, RegistryRecord, TokenRecord,
 };
 use super::{AccessView, Advice, LoginView, RegistryView, Rules, TokenView};
-use crate::plan::{Cadence, Issuer, LoginId, Moment, TokenKey};
+use crate::plan::{Ask, Cadence, Issuer, LoginId, Moment, TokenKey};
 use crate::probe::{
     AccessAnswer, Answer, Denial, DenialStage, Evidence, Guarded, IssuerAnswer, LoginAnswer, ProbeKind, RateLimit,
     Unproven,
@@ -23,7 +23,7 @@ pub struct Ledger {
     pub(super) tokens: HashMap<TokenKey, TokenRecord>,
     pub(super) registries: HashMap<Arc<str>, RegistryRecord>,
     pub(super) issuers: BTreeMap<Issuer, IssuerRecord>,
-    hosts: BTreeMap<Arc<str>, HostRecord>,
+    pub(super) hosts: BTreeMap<Arc<str>, HostRecord>,
 }
 
 impl Ledger {
@@ -216,6 +216,18 @@ impl Ledger {
         let denied =
             accesses.filter(|(_, access)| access.denied_lately || access.verdict.is_some_and(|verdict| !verdict.yes));
         denied.map(|(repository, _)| &**repository)
+    }
+
+    /// Whether the last word on what a question presents was a refusal.
+    pub fn is_refused(&self, ask: &Ask) -> bool {
+        let login = |login| self.logins.get(login).is_some_and(|record| record.standing.refused());
+        match ask {
+            Ask::Login(id) | Ask::Access { login: Some(id), .. } => login(id),
+            Ask::Issuer(token) => self.tokens.get(token).is_some_and(|record| {
+                record.standing.refused() || record.locked_out || record.logins.iter().any(login)
+            }),
+            Ask::Access { login: None, .. } | Ask::Canary(_) => false,
+        }
     }
 
     /// What is known of a token.

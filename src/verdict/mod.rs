@@ -1,6 +1,7 @@
 //! What the history of evidence proves: confirmation, incidents of registries and issuers, statuses.
 //!
-//! Pure: evidence and `now` in, verdicts out. No HTTP types, no Kubernetes types, no clock.
+//! Pure but for [`store`], which keeps a file: evidence and `now` in, verdicts out. No HTTP types, no Kubernetes types, no
+//! clock.
 //!
 //! [`Ledger`] takes in one exchange after the other and answers what is proven; [`judge`] turns that into the one
 //! [`Status`] of a credential. Nothing is ever refused on one answer, on a time-out, a 5xx or a 429; a registry that
@@ -11,12 +12,14 @@ mod denials;
 mod issuer;
 mod judge;
 mod ledger;
+pub mod memory;
 mod owner;
 mod proof;
 mod records;
 mod rules;
 mod run;
 mod status;
+pub mod store;
 mod views;
 
 pub use advice::Advice;

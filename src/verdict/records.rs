@@ -20,7 +20,7 @@ pub(super) struct Proven {
 
 /// The last few exchanges, newest last.
 #[derive(Debug, Default)]
-pub(super) struct Rows(VecDeque<EvidenceRow>);
+pub(super) struct Rows(pub(super) VecDeque<EvidenceRow>);
 
 impl Rows {
     const KEPT: usize = 5;
@@ -201,11 +201,11 @@ pub(super) struct RegistryRecord {
     /// Whether anything was ever accepted there, the canary included.
     pub(super) ever_accepted: bool,
     /// The last acceptance of a login, and the last one of any other login.
-    accepted: [Option<(LoginId, Moment)>; 2],
+    pub(super) accepted: [Option<(LoginId, Moment)>; 2],
     /// Whether it is suspected of denying every repository to everyone, though it accepts logins.
     pub(super) denies_everyone: bool,
     /// The last access that was granted, and the last one of any other access.
-    granted: [Option<(AccessKey, Moment)>; 2],
+    pub(super) granted: [Option<(AccessKey, Moment)>; 2],
     pub(super) canary: Standing,
     pub(super) anonymous: HashMap<Box<str>, AccessRecord>,
 }
@@ -265,7 +265,7 @@ pub(super) struct HostRecord {
     pub(super) up: Option<bool>,
     pub(super) skew_seconds: Option<f64>,
     /// The `Date` of its last answer that made sense, and when it came.
-    told: Option<(Moment, DateTime<Utc>)>,
+    pub(super) told: Option<(Moment, DateTime<Utc>)>,
 }
 
 impl HostRecord {

@@ -12,11 +12,11 @@ pub(super) fn since(earlier: Moment, later: Moment) -> Duration {
 /// Refusals in a row that count: each at least the spacing after the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    count: u32,
-    first: Moment,
-    previous: Moment,
-    last: Moment,
-    lasting: u32,
+    pub(super) count: u32,
+    pub(super) first: Moment,
+    pub(super) previous: Moment,
+    pub(super) last: Moment,
+    pub(super) lasting: u32,
 }
 
 /// What counting a refusal needs.

@@ -56,6 +56,8 @@ const OTHER_READERS: [(&str, &str); 6] = [
     ("metrics/", "facts of the process"),
     ("cli/", "redrawing a line of progress"),
 ];
+/// The one part of a pure room that touches the outside: it keeps the state in a file.
+const STATE_STORE: &str = "verdict/store";
 
 struct Source {
     path: PathBuf,
@@ -241,7 +243,9 @@ fn pure_rooms_name_nothing_impure() {
     let mut wrong = Vec::new();
     for source in sources() {
         if PURE.contains(&source.room.as_str()) {
-            for word in IMPURE.iter().filter(|word| source.code.contains(**word)) {
+            let keeps_files = source.path.starts_with(STATE_STORE);
+            let named = IMPURE.iter().filter(|word| !(keeps_files && **word == "std::fs"));
+            for word in named.filter(|word| source.code.contains(**word)) {
                 wrong.push(format!("{}: names `{word}`", source.path.display()));
             }
         }

@@ -12,7 +12,7 @@ use tokio::process::Command;
 const BINARY: &str = env!("CARGO_BIN_EXE_pull-patrol");
 
 /// Every form in which a secret could hide in text.
-fn disguises(secret: &str) -> Vec<String> {
+pub(crate) fn disguises(secret: &str) -> Vec<String> {
     let mut forms = vec![
         secret.to_owned(),
         secret.chars().rev().collect(),
@@ -20,6 +20,10 @@ fn disguises(secret: &str) -> Vec<String> {
         secret.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
         secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "),
     ];
+    // A hash without a key can be guessed as well as the secret itself.
+    let hash = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
+    let hexadecimal: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    forms.extend([hexadecimal[..12].to_owned(), STANDARD.encode(&hash.as_ref()[..30])[..16].to_owned()]);
     // Base64 of a longer text shows a secret inside of it in one of three alignments; the rims depend on neighbours.
     for offset in 0..3 {
         let padded = [vec![b'x'; offset], secret.as_bytes().to_vec()].concat();
@@ -74,7 +78,10 @@ async fn no_secret_leaves_the_daemon_or_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let (manifests, config) = (folder.path().join("cluster.yaml"), folder.path().join("patrol.yaml"));
     std::fs::write(&manifests, &demo.manifests).expect("writable");
-    std::fs::write(&config, &demo.config).expect("writable");
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).expect("writable");
+    let kept = format!("state: {{ kind: file, path: {} }}\n", state.join("state").display());
+    std::fs::write(&config, format!("{}\n{kept}", demo.config)).expect("writable");
     let secrets = secrets(&demo.manifests);
 
     let mut daemon = Command::new(BINARY)
@@ -128,6 +135,14 @@ async fn no_secret_leaves_the_daemon_or_the_command_line() {
     assert!(log.lines().count() > 100, "trace says much:\n{log}");
     search("the log", &log, &secrets);
     search("standard output", &stdout, &secrets);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&state).expect("a folder") {
+        let path = entry.expect("readable").path();
+        let text = String::from_utf8_lossy(&std::fs::read(&path).expect("readable")).into_owned();
+        search(&path.display().to_string(), &text, &secrets);
+        files += usize::from(text.contains("\"verdict\":[false"));
+    }
+    assert_eq!(files, 1, "the state holds refusals");
 
     for format in ["table", "json", "yaml"] {
         let output = Command::new(BINARY)

@@ -43,6 +43,8 @@ mod rules;
 mod scenarios;
 mod seed_case;
 mod skew;
+mod state;
+mod state_maps;
 mod support;
 mod token_ids;
 mod truth;

@@ -141,13 +141,16 @@ impl<'a> Ledger<'a> {
 
     fn tell_access(&self, inventory: &mut Inventory) -> bool {
         let slices = || self.slices.iter().zip(&self.state);
-        // What is denied of Events is told by whoever writes them.
-        let of_events = inventory.missing_permissions.iter().filter(|missing| missing.resource == Resource::Events);
+        // What is denied of Events and of the state is told by whoever writes them.
+        let written = |missing: &&MissingPermission| {
+            matches!(missing.resource, Resource::Events | Resource::StateConfigMaps)
+        };
+        let of_writers = inventory.missing_permissions.iter().filter(written);
         let missing: BTreeSet<_> = slices()
             .flat_map(|(slice, state)| {
                 state.denied.iter().map(|verb| MissingPermission::new(slice.resource(), verb, slice.scope()))
             })
-            .chain(of_events.cloned())
+            .chain(of_writers.cloned())
             .collect();
         let missing = templates::with_named(missing, &inventory.missing_permissions);
         let synced: BTreeSet<_> = Resource::ALL

@@ -78,6 +78,8 @@ pub(super) struct Entry {
     pub(super) unproven: u32,
     /// The last sync that wanted it.
     pub(super) generation: u64,
+    /// When its last exchange began; of one that is remembered to have been asked before, when it is due.
+    pub(super) asked: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 mod entry;
 mod lane;
+mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod queue;
 mod refusals;
 mod standing;
@@ -19,8 +22,10 @@ use std::time::Duration;
 
 use self::entry::{Entry, Identity, State, Timing, fraction};
 use self::lane::{Budget, Slot};
+pub use self::memory::{Remembered, RememberedAsk};
 use self::queue::{Address, AskNo, LaneNo, Queues};
 use self::refusals::Allowance;
+pub use self::standing::Standing as LoginStanding;
 use self::standing::{LoginLane, Standing};
 use super::{Ask, Cadence, LoginId, Moment, Wanted};
 use crate::config::{IssuerConfig, ProbeConfig};
@@ -51,6 +56,8 @@ pub struct Schedule {
     logins: HashMap<LoginId, LoginLane>,
     /// Until when nothing is asked about a login or token whose owner is to be left alone, also when it goes and comes back.
     holds: HashMap<Identity, Moment>,
+    /// What was known before the process began, of questions that nobody wanted since.
+    recalled: HashMap<Identity, RememberedAsk>,
     next: AskNo,
     turn: u64,
     generation: u64,
@@ -68,6 +75,7 @@ impl Schedule {
             by_identity: HashMap::new(),
             logins: HashMap::new(),
             holds: HashMap::new(),
+            recalled: HashMap::new(),
             next: 0,
             turn: 0,
             generation: 0,
@@ -119,6 +127,7 @@ impl Schedule {
         for no in popped {
             if let Some(entry) = self.entries.get_mut(&no) {
                 entry.state = State::InFlight { again: false, gone: false };
+                entry.asked = Some(now);
                 asks.push(entry.ask.clone());
             }
         }
@@ -322,14 +331,18 @@ impl Schedule {
             stretch: Duration::ZERO,
             unproven: 0,
             generation: self.generation,
+            asked: None,
         };
         let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. });
         if let Some(until) = self.holds.get(&entry.identity()) {
             self.queues.hold_lane(lane, *until);
         }
         self.entries.insert(no, entry);
+        let recalled = self.recalled.remove(&identity);
         self.by_identity.insert(identity, no);
-        if open {
+        if let Some(recalled) = recalled {
+            self.resume(no, &recalled, open, now);
+        } else if open {
             self.queue(no, Slot::at(now, budgeted));
         }
     }
@@ -340,7 +353,9 @@ impl Schedule {
         }
         let lane = self.queues.add_lane(address(want), fraction(&Identity::Login(login)), true);
         let (accesses, issuers) = (BTreeSet::new(), Vec::new());
-        self.logins.insert(login, LoginLane { lane, standing: Standing::Unasked, login: None, accesses, issuers });
+        let standing = self.recalled.get(&Identity::Login(login)).and_then(|recalled| recalled.standing);
+        let standing = standing.unwrap_or(Standing::Unasked);
+        self.logins.insert(login, LoginLane { lane, standing, login: None, accesses, issuers });
         lane
     }
 

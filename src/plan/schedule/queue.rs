@@ -333,6 +333,11 @@ impl Queues {
         }
     }
 
+    /// Until when nothing is asked of each host.
+    pub(super) fn holds(&self) -> impl Iterator<Item = (&Arc<str>, Moment)> {
+        self.hosts.values().filter(|host| host.hold > Moment::default()).map(|host| (&host.name, host.hold))
+    }
+
     /// From when on an ask can be popped that stands in its lane under `slot`.
     pub(super) fn opens(&self, lane: LaneNo, slot: Slot) -> Moment {
         let Some(lane) = self.lanes.get(&lane) else { return slot.key };

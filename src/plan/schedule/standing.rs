@@ -22,7 +22,7 @@ pub(super) struct LoginLane {
 /// What the login's own exchanges let its other questions do. While it is refused every further exchange would be one
 /// more refused login, and many of these in a row lock the owner out of GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     /// Not asked yet: access checks wait for the first answer.
     Unasked,
     /// Access checks go.

@@ -4,6 +4,7 @@ mod accesses;
 mod denials;
 mod hosts;
 mod incidents;
+mod memory;
 mod properties;
 mod refusals;
 mod simulation;

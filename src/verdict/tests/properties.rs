@@ -6,7 +6,7 @@ use super::*;
 
 /// What happens, with the seconds since the event before.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Login(u64, LoginAnswer),
     Access(u64, AccessAnswer),
     Issuer(u64, IssuerAnswer),
@@ -87,7 +87,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn history() -> impl Strategy<Value = Vec<(u64, Event)>> {
+pub(super) fn history() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let gap = prop_oneof![Just(0_u64), Just(1), 20..40_u64, Just(60), 61..700_u64];
     prop::collection::vec((gap, event()), 0..80).prop_map(|steps| {
         let mut now = 0;
@@ -102,7 +102,7 @@ fn history() -> impl Strategy<Value = Vec<(u64, Event)>> {
 }
 
 /// Feeds one event; logins with an even number have an issuer.
-fn feed(case: &mut Case, at: u64, event: &Event) {
+pub(super) fn feed(case: &mut Case, at: u64, event: &Event) {
     match event.clone() {
         Event::Login(id, answer) => {
             let token = (id % 2 == 0).then(|| token(id));

@@ -1,5 +1,6 @@
 //! What several tests share.
 
+pub(crate) mod program;
 pub(crate) mod published;
 pub(crate) mod real;
 pub(crate) mod vectors;

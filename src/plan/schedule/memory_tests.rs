@@ -1,0 +1,192 @@
+//! A schedule that is remembered by another process.
+
+use proptest::prelude::*;
+
+use super::tests::{access, issuer, login};
+use super::*;
+use crate::plan::Wanted;
+
+const GHCR: &str = "ghcr.io";
+const SPACING: u64 = 60;
+const INTERVAL: u64 = 600;
+const REJECTED: u64 = 6 * 3600;
+
+fn at(seconds: u64) -> Moment {
+    Moment(Duration::from_secs(seconds))
+}
+
+fn schedule() -> Schedule {
+    Schedule::new(&ProbeConfig::default(), &IssuerConfig::default())
+}
+
+/// The schedule of the next process, before it wants anything.
+fn remembering(former: &Schedule, now: u64) -> Schedule {
+    let mut schedule = schedule();
+    schedule.recall(former.remembered(at(now)));
+    schedule
+}
+
+fn restarted(former: &Schedule, wanted: &[Wanted], now: u64) -> Schedule {
+    let mut schedule = remembering(former, now);
+    schedule.sync(wanted, &[], at(now));
+    schedule
+}
+
+fn due(schedule: &Schedule) -> Duration {
+    schedule.next_due().expect("something is due").0
+}
+
+fn asked(schedule: &mut Schedule, want: &Wanted, cadence: Cadence, now: u64) {
+    assert_eq!(schedule.pop_due(at(now), 9), std::slice::from_ref(&want.ask));
+    schedule.done(&want.ask, cadence, at(now));
+}
+
+#[test]
+fn a_dead_login_rests_on_and_is_asked_when_its_time_has_come() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[LoginId(1)], at(0));
+    asked(&mut former, &wanted[0], Cadence::Dead, 0);
+    let next = due(&former);
+    assert!(next >= Duration::from_secs(REJECTED));
+    let mut later = former;
+    for now in [1, 100, 20_000] {
+        later = restarted(&later, &wanted, now);
+        assert_eq!(due(&later), next, "after {now} s");
+        assert!(later.pop_due(at(REJECTED - 1), 9).is_empty());
+    }
+    assert_eq!(later.pop_due(Moment(next), 9).len(), 1);
+}
+
+#[test]
+fn one_in_flight_counts_as_asked() {
+    for (dead, rest) in [(true, REJECTED), (false, SPACING)] {
+        let wanted = [login(1, GHCR)];
+        let mut former = schedule();
+        former.sync(&wanted, &[], at(0));
+        let mut now = 0;
+        if dead {
+            asked(&mut former, &wanted[0], Cadence::Dead, 0);
+            now = 30_000;
+        }
+        assert_eq!(former.pop_due(at(now), 9).len(), 1);
+        let mut later = restarted(&former, &wanted, now + 1);
+        assert!(later.pop_due(at(now + rest - 1), 9).is_empty(), "dead: {dead}");
+        assert_eq!(later.pop_due(at(now + rest * 11 / 10 + 1), 9).len(), 1, "dead: {dead}");
+    }
+}
+
+#[test]
+fn what_is_overdue_is_spread_over_a_tenth_of_the_interval() {
+    let wanted: Vec<Wanted> = (0..100).map(|id| login(id, GHCR)).collect();
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    while let [ask] = former.pop_due(at(0), 1)[..].to_vec().as_slice() {
+        former.done(ask, Cadence::Routine, at(0));
+    }
+    let now = 50_000;
+    let mut later = restarted(&former, &wanted, now);
+    let mut count = |seconds: u64| {
+        let mut popped = 0;
+        while let [ask] = later.pop_due(at(now + seconds), 1)[..].to_vec().as_slice() {
+            later.done(ask, Cadence::Routine, at(now + seconds));
+            popped += 1;
+        }
+        popped
+    };
+    assert!(count(0) < 10);
+    assert!((20..80).contains(&count(INTERVAL / 20)));
+    assert!(count(INTERVAL / 10) > 10);
+}
+
+#[test]
+fn waits_of_hosts_and_doubts_about_logins_last() {
+    let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/app"), login(2, "quay.io")];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 2);
+    former.done(&wanted[0].ask, Cadence::Confirm, at(0));
+    former.done(&wanted[2].ask, Cadence::NotBefore(Duration::from_secs(5_000)), at(0));
+    let mut later = restarted(&former, &wanted, 1);
+    // The access check waits for its login, as before.
+    assert_eq!(later.pop_due(at(70), 9), [wanted[0].ask.clone()]);
+    later.done(&wanted[0].ask, Cadence::Routine, at(70));
+    assert_eq!(later.pop_due(at(70), 9), [wanted[1].ask.clone()]);
+    later.done(&wanted[1].ask, Cadence::Routine, at(70));
+    assert!(!later.pop_due(at(4_999), 9).contains(&wanted[2].ask), "the other host wants to be left alone");
+    assert!(later.pop_due(at(5_001), 9).contains(&wanted[2].ask));
+}
+
+#[test]
+fn a_changed_secret_is_asked_at_once_also_right_after_a_restart() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::Dead, 0);
+    let mut later = remembering(&former, 100);
+    later.sync(&wanted, &[LoginId(1)], at(100));
+    assert_eq!(later.pop_due(at(100), 9).len(), 1);
+}
+
+#[test]
+fn shorter_intervals_take_effect() {
+    let wanted = [login(1, GHCR), issuer(1, &[1])];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 2);
+    former.done(&wanted[0].ask, Cadence::Routine, at(0));
+    former.done(&wanted[1].ask, Cadence::Routine, at(0));
+    let mut later = Schedule::new(
+        &ProbeConfig { interval: Duration::from_secs(10), ..ProbeConfig::default() },
+        &IssuerConfig { interval: Duration::from_secs(10), ..IssuerConfig::default() },
+    );
+    later.recall(former.remembered(at(1)));
+    later.sync(&wanted, &[], at(1));
+    assert_eq!(later.pop_due(at(11), 9)[0], wanted[0].ask);
+}
+
+#[test]
+fn what_is_not_wanted_again_can_be_forgotten() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::Dead, 0);
+    let mut later = remembering(&former, 1);
+    assert_eq!(later.remembered(at(1)).asks.len(), 1, "a process that ends before it saw the Secret loses nothing");
+    later.forget_recalled();
+    assert_eq!(later.remembered(at(1)).asks.len(), 0);
+    later.sync(&wanted, &[], at(2));
+    assert_eq!(later.pop_due(at(2), 9).len(), 1);
+}
+
+proptest! {
+    /// Processes that live for seconds, and end at any moment.
+    #[test]
+    fn ten_restarts_in_a_minute_ask_nobody_twice(
+        lives in prop::collection::vec((1_u64..6, 0_usize..30, any::<bool>()), 10),
+        dead in any::<bool>(),
+    ) {
+        let wanted: Vec<Wanted> = (0..20)
+            .flat_map(|id| [login(id, GHCR), access(Some(id), GHCR, "org/app"), issuer(id, &[id])])
+            .collect();
+        let mut current = schedule();
+        let mut count: HashMap<Ask, u32> = HashMap::new();
+        let mut now = 0;
+        for (life, most, answered) in lives {
+            current.sync(&wanted, &[], at(now));
+            let mut popped = Vec::new();
+            while popped.len() < most {
+                let batch = current.pop_due(at(now), 1);
+                let Some(ask) = batch.first().cloned() else { break };
+                *count.entry(ask.clone()).or_default() += 1;
+                if answered {
+                    current.done(&ask, if dead { Cadence::Dead } else { Cadence::Routine }, at(now));
+                }
+                popped.push(ask);
+            }
+            now += life;
+            current = remembering(&current, now);
+        }
+        prop_assert!(count.values().all(|asked| *asked == 1), "{count:?}");
+    }
+}
