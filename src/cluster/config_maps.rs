@@ -165,10 +165,9 @@ impl ConfigMaps {
         };
         Err(match status.code {
             403 => ConfigMapError::Forbidden { name, verb },
-            409 => ConfigMapError::Conflict { name },
             404 if verb == "create" => ConfigMapError::NoNamespace,
-            // It went meanwhile: the next look finds none.
-            404 => ConfigMapError::Conflict { name },
+            // With 404 it went meanwhile: the next look finds none.
+            404 | 409 => ConfigMapError::Conflict { name },
             413 | 422 => ConfigMapError::TooLarge { name },
             _ => ConfigMapError::Failed { name, verb, cause: error.into() },
         })

@@ -18,8 +18,8 @@ use super::Patrol;
 use super::store::{Store, StoreError};
 use crate::cluster::{MissingPermission, Resource};
 use crate::outlook::Snapshot;
-use crate::plan::{Ask, LoginId, Moment};
-use crate::verdict::memory::{self, Dial};
+use crate::plan::{Ask, LoginId, Moment, Remembered};
+use crate::verdict::memory::{self, Dial, Record};
 use crate::verdict::store::{Change, Contents};
 
 /// How long questions and pictures wait for the store.
@@ -34,8 +34,9 @@ type Saved = (Option<Store>, Result<(), StoreError>);
 /// A save that is under way.
 struct Saving {
     future: BoxFuture<'static, Saved>,
-    /// What the store holds when it succeeds.
+    /// What the store holds when it succeeds: all of it, or what was added.
     kept: HashMap<String, u64>,
+    whole: bool,
     essence: Option<u64>,
     began: Moment,
     /// What waits for it.
@@ -131,6 +132,19 @@ impl Memory {
     }
 }
 
+#[cfg(test)]
+impl Memory {
+    /// As if a store held this.
+    pub(super) fn assume_kept(&mut self, kept: HashMap<String, u64>) {
+        self.kept = kept;
+    }
+
+    /// Tell moments by this dial.
+    pub(super) fn set_dial(&mut self, dial: Dial) {
+        self.dial = Some(dial);
+    }
+}
+
 /// Wait for the save that is under way; for ever, when none is.
 pub(super) async fn saved(memory: &mut Memory) -> Saved {
     match &mut memory.saving {
@@ -217,16 +231,19 @@ impl Patrol {
 
     fn begin_saving(&mut self, snapshot: Option<Arc<Snapshot>>) {
         let Some(store) = self.memory.store.take() else { return };
-        let (change, kept) = self.change(store.wants_all());
+        // That somebody is asked is noted for itself: what was answered meanwhile nobody saw yet.
+        let whole = snapshot.is_some() || store.wants_all() || !store.is_cheap() || self.memory.reserved.is_empty();
+        let (change, kept) = if whole { self.change(store.wants_all()) } else { self.note(&self.memory.reserved) };
         let essence = snapshot.as_deref().map(essence).or(self.memory.essence);
         let held = Held { asks: std::mem::take(&mut self.memory.reserved), snapshot };
         self.memory.news = false;
         let future = store.save(change).boxed();
-        self.memory.saving = Some(Saving { future, kept, essence, began: self.clock.moment(), held, overdue: false });
+        let began = self.clock.moment();
+        self.memory.saving = Some(Saving { future, kept, whole, essence, began, held, overdue: false });
     }
 
     /// What changed since it was saved last, and what the store holds then.
-    fn change(&self, all: bool) -> (Change, HashMap<String, u64>) {
+    pub(super) fn change(&self, all: bool) -> (Change, HashMap<String, u64>) {
         let (moment, wall) = (self.clock.moment(), self.clock.wall());
         let dial = self.memory.dial.unwrap_or_else(|| Dial::new(wall, moment));
         let schedule = self.schedule.remembered(moment);
@@ -234,21 +251,40 @@ impl Patrol {
         let mut change = Change { saved: wall.into(), told: dial.tell(moment), all, ..Change::default() };
         let mut kept = HashMap::with_capacity(self.memory.kept.len());
         for record in records {
-            let key = record.key();
-            // Nothing in a record can fail to be written: it has no map, and no number that JSON lacks.
-            let Ok(text) = serde_json::to_string(&record) else { continue };
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            let hash = hasher.finish();
-            if all || self.memory.kept.get(&key) != Some(&hash) {
-                change.set.push((key.clone(), text));
-            }
-            kept.insert(key, hash);
+            self.add(record, &mut change, &mut kept);
         }
         if !all {
             change.gone = self.memory.kept.keys().filter(|key| !kept.contains_key(*key)).cloned().collect();
         }
         (change, kept)
+    }
+
+    /// That these questions are asked.
+    fn note(&self, asks: &[Ask]) -> (Change, HashMap<String, u64>) {
+        let (moment, wall) = (self.clock.moment(), self.clock.wall());
+        let dial = self.memory.dial.unwrap_or_else(|| Dial::new(wall, moment));
+        let asks = asks.iter().filter_map(|ask| self.schedule.remembered_ask(ask)).collect();
+        let schedule = Remembered { asks, holds: Vec::new() };
+        let mut change = Change { saved: wall.into(), told: dial.tell(moment), ..Change::default() };
+        let mut kept = HashMap::new();
+        for record in memory::remember_schedule(&schedule, &dial) {
+            self.add(record, &mut change, &mut kept);
+        }
+        (change, kept)
+    }
+
+    /// Add a record to a change, unless the store holds it.
+    fn add(&self, record: Record, change: &mut Change, kept: &mut HashMap<String, u64>) {
+        let key = record.key();
+        // Nothing in a record can fail to be written: it has no map, and no number that JSON lacks.
+        let Ok(text) = serde_json::to_string(&record) else { return };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        if change.all || self.memory.kept.get(&key) != Some(&hash) {
+            change.set.push((key.clone(), text));
+        }
+        kept.insert(key, hash);
     }
 
     /// A save has ended, well or not. Returns what waited for it.
@@ -260,7 +296,11 @@ impl Patrol {
                 if self.memory.failures > 0 {
                     tracing::info!("the state is saved again");
                 }
-                self.memory.kept = saving.kept;
+                if saving.whole {
+                    self.memory.kept = saving.kept;
+                } else {
+                    self.memory.kept.extend(saving.kept);
+                }
                 self.memory.essence = saving.essence;
                 (self.memory.failures, self.memory.paused_until) = (0, None);
                 self.memory.saved_at = Some(self.clock.moment());

@@ -18,7 +18,7 @@ const TRIES: usize = 4;
 #[derive(Debug)]
 pub enum Store {
     /// A file.
-    File(FileStore),
+    File(Box<FileStore>),
     /// `ConfigMap`s.
     ConfigMaps(Box<Sharded>),
 }

@@ -13,6 +13,8 @@ use crate::config::{IssuerChoice, RegistryConfig};
 use crate::metrics::BuildInfo;
 use crate::probe::{Evidence, LoginAnswer, Settings, Unproven};
 use crate::verdict::LoginView;
+use crate::verdict::memory::Dial;
+use crate::verdict::store::Change;
 
 const HOST: &str = "registry.example.com";
 
@@ -63,6 +65,17 @@ impl Patrol {
             true
         });
         self.sync();
+    }
+
+    /// Put a Secret with this password.
+    fn hold_quietly(&self, name: &str, password: &str) {
+        let at = ObjectRef::new("a", name);
+        let auth = STANDARD.encode(format!("robot:{password}"));
+        let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
+        let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()));
+        let secret_type = DOCKERCONFIGJSON_TYPE.into();
+        let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
+        self.inventory.update(|inventory| inventory.secrets.insert(at, Arc::new(secret)).is_none());
     }
 
     /// Everything that is due now, as if its exchange had begun.
@@ -175,4 +188,39 @@ async fn a_wait_that_a_host_names_holds_whoever_it_was_told_to() {
     assert!(patrol.begin().is_empty(), "the host wants to be left alone");
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(patrol.begin().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_costs_a_line_however_much_is_remembered() {
+    let mut patrol = patrol();
+    let logins = 1_000;
+    for n in 0..logins {
+        patrol.hold_quietly(&format!("pull-{n}"), &format!("password-{n}"));
+    }
+    patrol.sync();
+    while let [ask, ..] = patrol.schedule.pop_due(patrol.clock.moment(), 1)[..].to_vec().as_slice() {
+        for _ in 0..5 {
+            let Answer::Login(accepted) = evidence(LoginAnswer::Accepted, None) else { unreachable!() };
+            let login = ask.login().expect("a login");
+            patrol.ledger.record_login(login, HOST, None, &accepted, patrol.clock.moment());
+        }
+        patrol.record(&finished(ask, evidence(LoginAnswer::Accepted, None)));
+    }
+    patrol.memory.set_dial(Dial::new(patrol.clock.wall(), patrol.clock.moment()));
+    let (all, kept) = patrol.change(true);
+    let bytes = |change: &Change| change.set.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let kinds: Vec<&str> = all.set.iter().filter_map(|(key, _)| key.split(' ').next()).collect();
+    let count = |kind: &str| kinds.iter().filter(|found| **found == kind).count();
+    assert_eq!((count("login"), count("ask"), kinds.len()), (logins, logins, 2 * logins + 2), "a registry, a host");
+    assert!(bytes(&all) < 1_500 * logins, "{} bytes", bytes(&all));
+
+    patrol.memory.assume_kept(kept);
+    assert!(patrol.change(false).0.set.is_empty(), "nothing happened");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    let ask = patrol.schedule.pop_due(patrol.clock.moment(), 1).remove(0);
+    let noted = patrol.change(false).0;
+    assert_eq!(noted.set.len(), 1, "that it is asked");
+    patrol.record(&finished(&ask, evidence(LoginAnswer::Refused, None)));
+    let answered = patrol.change(false).0;
+    assert!(answered.set.len() <= 4 && bytes(&answered) < 4_000, "{} bytes", bytes(&answered));
 }

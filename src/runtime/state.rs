@@ -74,7 +74,7 @@ pub(super) async fn open(
                 }
                 Some(loaded.contents)
             });
-            (Store::File(file), read)
+            (Store::File(Box::new(file)), read)
         }
         StateStore::ConfigMap { namespace, name } => {
             let maps = ConfigMaps::new(client.ok_or(StateError::NoCluster)?, &namespace, &name);

@@ -23,6 +23,8 @@ pub(crate) fn exposition() -> Exposition {
     let metrics = DaemonMetrics::new(BuildInfo { version: "1.2.3", revision: "abc", rustc: "1.95.0" }).unwrap();
     metrics.add_registry("ghcr.io");
     metrics.add_watch("pods", &["expired"]);
+    metrics.add_state(&["write"]);
+    metrics.state_saved(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000));
     metrics.probe_ended("ghcr.io", ProbeKind::Login, Outcome::Accepted, Duration::from_millis(120));
     Exposition::new(Arc::new(metrics))
 }

@@ -33,6 +33,7 @@ const ALERTS: [&str; 21] = [
     "PullPatrolClockSkew",
     "PullPatrolPermissionMissing",
     "PullPatrolWatchFailing",
+    "PullPatrolStateFailing",
 ];
 
 /// Alerts about one credential: critical where a workload presents it, a warning else.

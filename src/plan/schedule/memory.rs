@@ -58,6 +58,12 @@ impl Schedule {
         }
     }
 
+    /// What is to be kept of one question.
+    pub fn remembered_ask(&self, ask: &Ask) -> Option<RememberedAsk> {
+        let entry = self.entries.get(self.by_identity.get(&Identity::of(ask))?)?;
+        self.remember(entry).map(|ask| self.outside(ask))
+    }
+
     /// Know again what was remembered, from before anything was wanted. Questions take it up as they are wanted.
     pub fn recall(&mut self, remembered: Remembered) {
         for (host, until) in remembered.holds {

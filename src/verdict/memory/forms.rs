@@ -246,16 +246,16 @@ impl StandingForm {
     }
 
     pub(super) fn standing(&self, dial: &Dial) -> Standing {
-        let mut standing = Standing::default();
-        standing.known_good = self.known_good;
-        standing.fresh = self.fresh;
-        standing.suspect = self.suspect;
-        standing.dead = self.dead;
-        standing.doubted = self.doubted;
-        standing.latest = self.latest.map(|(at, yes)| (dial.moment(at), yes));
-        standing.run = RunForm::run(self.run, dial);
-        standing.all = RunForm::run(self.all, dial);
-        standing
+        Standing {
+            known_good: self.known_good,
+            fresh: self.fresh,
+            suspect: self.suspect,
+            dead: self.dead,
+            doubted: self.doubted,
+            latest: self.latest.map(|(at, yes)| (dial.moment(at), yes)),
+            run: RunForm::run(self.run, dial),
+            all: RunForm::run(self.all, dial),
+        }
     }
 }
 

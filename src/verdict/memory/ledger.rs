@@ -1,6 +1,8 @@
 //! The ledger as records, and back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -216,41 +218,44 @@ impl Reader<'_> {
     }
 
     fn access(&self, record: &AccessRecord) -> records::AccessRecord {
-        let mut access = records::AccessRecord::default();
-        access.verdict = self.proven(record.verdict);
-        access.run = RunForm::run(record.run, self.dial);
-        access.words = record.words;
-        access.missing_scope = record.missing_scope;
-        access.guarded = record.guarded.clone().map(Into::into);
-        access.denied_lately = record.denied_lately;
-        access.denied_at = record.denied_at.map(|at| self.dial.moment(at));
-        access.known_good = record.known_good;
-        access.fresh = record.fresh;
-        access.suspect = record.suspect;
-        access.doubted = record.doubted;
-        access
+        records::AccessRecord {
+            verdict: self.proven(record.verdict),
+            run: RunForm::run(record.run, self.dial),
+            words: record.words,
+            missing_scope: record.missing_scope,
+            guarded: record.guarded.clone().map(Into::into),
+            denied_lately: record.denied_lately,
+            denied_at: record.denied_at.map(|at| self.dial.moment(at)),
+            known_good: record.known_good,
+            fresh: record.fresh,
+            suspect: record.suspect,
+            doubted: record.doubted,
+        }
     }
 
     fn token(&self, record: &TokenRecord) -> records::TokenRecord {
-        let mut token = records::TokenRecord::default();
-        token.facts = record.facts.as_ref().map(|facts| TokenFacts {
-            owner: facts.owner.clone(),
-            scopes: facts.scopes.clone(),
-            expiry: facts.expiry.into(),
-            sso_required: facts.sso_required,
-            rate_limit: facts.rate_limit.map(|(limit, remaining, reset)| RateLimit {
-                limit,
-                remaining,
-                reset: reset.wall(),
+        records::TokenRecord {
+            facts: record.facts.as_ref().map(|facts| TokenFacts {
+                owner: facts.owner.clone(),
+                scopes: facts.scopes.clone(),
+                expiry: facts.expiry.into(),
+                sso_required: facts.sso_required,
+                rate_limit: facts.rate_limit.map(|(limit, remaining, reset)| RateLimit {
+                    limit,
+                    remaining,
+                    reset: reset.wall(),
+                }),
             }),
-        });
-        token.standing = record.standing.standing(self.dial);
-        token.forbidden_by_policy = record.forbidden_by_policy;
-        token.locked_out = record.locked_out;
-        token.scope_run = RunForm::run(record.scope_run, self.dial);
-        token.pull_scope_missing = record.pull_scope_missing;
-        token.probed_at = record.probed_at.map(|at| not_ahead(at, self.now));
-        token.rows = Self::rows(&record.rows);
-        token
+            standing: record.standing.standing(self.dial),
+            forbidden_by_policy: record.forbidden_by_policy,
+            locked_out: record.locked_out,
+            scope_run: RunForm::run(record.scope_run, self.dial),
+            pull_scope_missing: record.pull_scope_missing,
+            stretch: Duration::from_millis(record.stretch),
+            probed_at: record.probed_at.map(|at| not_ahead(at, self.now)),
+            rows: Self::rows(&record.rows),
+            // They are linked when all of them are known.
+            logins: BTreeSet::new(),
+        }
     }
 }
