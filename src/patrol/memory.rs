@@ -251,7 +251,7 @@ impl Patrol {
         let mut change = Change { saved: wall.into(), told: dial.tell(moment), all, ..Change::default() };
         let mut kept = HashMap::with_capacity(self.memory.kept.len());
         for record in records {
-            self.add(record, &mut change, &mut kept);
+            self.add(&record, &mut change, &mut kept);
         }
         if !all {
             change.gone = self.memory.kept.keys().filter(|key| !kept.contains_key(*key)).cloned().collect();
@@ -268,16 +268,16 @@ impl Patrol {
         let mut change = Change { saved: wall.into(), told: dial.tell(moment), ..Change::default() };
         let mut kept = HashMap::new();
         for record in memory::remember_schedule(&schedule, &dial) {
-            self.add(record, &mut change, &mut kept);
+            self.add(&record, &mut change, &mut kept);
         }
         (change, kept)
     }
 
     /// Add a record to a change, unless the store holds it.
-    fn add(&self, record: Record, change: &mut Change, kept: &mut HashMap<String, u64>) {
+    fn add(&self, record: &Record, change: &mut Change, kept: &mut HashMap<String, u64>) {
         let key = record.key();
         // Nothing in a record can fail to be written: it has no map, and no number that JSON lacks.
-        let Ok(text) = serde_json::to_string(&record) else { return };
+        let Ok(text) = serde_json::to_string(record) else { return };
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let hash = hasher.finish();

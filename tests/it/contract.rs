@@ -240,12 +240,12 @@ async fn one_round_proves_refusals_within_its_run() {
 #[case(&["check", "-n", "No_Name", "in.yaml"], "No_Name")]
 #[case(&["check", "--log.level", "inof", "in.yaml"], "--log.level inof")]
 #[case(&["check", "--registry", "https://x.y", "in.yaml"], "--registry https://x.y: the host has a scheme")]
-#[case(&["check", "--config.file", "state.yaml", "in.yaml"], "unknown field `state`")]
+#[case(&["check", "--config.file", "state.yaml", "in.yaml"], "unknown field `states`")]
 #[case(&["check", "--config.file", "nowhere.yaml", "in.yaml"], "nowhere.yaml")]
 #[case(&["check"], "kubeconfig")]
 #[case(&["serve", "--manifests", "in.yaml", "--web.listen-address", ":http"], ":http")]
 fn what_cannot_run_is_2_and_named_on_standard_error(#[case] arguments: &[&str], #[case] named: &str) {
-    let folder = Folder::new(&[("in.yaml", &ignored("a", "one")), ("state.yaml", "state: {kind: none}\n")]);
+    let folder = Folder::new(&[("in.yaml", &ignored("a", "one")), ("state.yaml", "states: {kind: none}\n")]);
     let ended = folder.run(arguments);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
     assert!(ended.stderr.contains(named), "{ended:?}");

@@ -22,7 +22,7 @@ pub(crate) fn disguises(secret: &str) -> Vec<String> {
     ];
     // A hash without a key can be guessed as well as the secret itself.
     let hash = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
-    let hexadecimal: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hexadecimal: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     forms.extend([hexadecimal[..12].to_owned(), STANDARD.encode(&hash.as_ref()[..30])[..16].to_owned()]);
     // Base64 of a longer text shows a secret inside of it in one of three alignments; the rims depend on neighbours.
     for offset in 0..3 {

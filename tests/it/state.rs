@@ -93,7 +93,7 @@ impl Scene {
         world.add_package("acme/app", Visibility::private());
         let add = |n: usize| {
             let expires = world.now() + chrono::TimeDelta::days(30);
-            world.add_token(TokenSpec::classic(&format!("user-{n}")).reads("acme/app").expires_at(expires))
+            world.add_token(TokenSpec::classic(format!("user-{n}")).reads("acme/app").expires_at(expires))
         };
         let tokens: Vec<TokenHandle> = (0..tokens).map(add).collect();
         let folder = tempfile::tempdir().expect("a folder");
