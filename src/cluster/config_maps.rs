@@ -145,7 +145,7 @@ impl ConfigMaps {
     /// The rule that RBAC lacks, where that is the error.
     pub fn missing(&self, error: &ConfigMapError) -> Option<MissingPermission> {
         let ConfigMapError::Forbidden { verb, .. } = error else { return None };
-        Some(MissingPermission { resource: Resource::StateConfigMaps, verb, scope: Arc::clone(&self.namespace) })
+        Some(MissingPermission::new(Resource::StateConfigMaps, verb, Arc::clone(&self.namespace)))
     }
 
     async fn ask<T>(

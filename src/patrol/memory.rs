@@ -220,7 +220,9 @@ impl Patrol {
 
     /// Save a picture before it is shown; returns it when it can be shown at once.
     pub(super) fn hold_back(&mut self, snapshot: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
-        let Some(store) = self.memory.store.as_ref().filter(|_| self.memory.is_well(self.clock.moment())) else { return Some(snapshot) };
+        let Some(store) = self.memory.store.as_ref().filter(|_| self.memory.is_well(self.clock.moment())) else {
+            return Some(snapshot);
+        };
         let idle = self.memory.saved_at.is_some_and(|at| self.clock.moment().since(at) < store.idle_gap());
         if idle && self.memory.essence == Some(essence(&snapshot)) {
             return Some(snapshot);

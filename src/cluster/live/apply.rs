@@ -142,9 +142,8 @@ impl<'a> Ledger<'a> {
     fn tell_access(&self, inventory: &mut Inventory) -> bool {
         let slices = || self.slices.iter().zip(&self.state);
         // What is denied of Events and of the state is told by whoever writes them.
-        let written = |missing: &&MissingPermission| {
-            matches!(missing.resource, Resource::Events | Resource::StateConfigMaps)
-        };
+        let written =
+            |missing: &&MissingPermission| matches!(missing.resource, Resource::Events | Resource::StateConfigMaps);
         let of_writers = inventory.missing_permissions.iter().filter(written);
         let missing: BTreeSet<_> = slices()
             .flat_map(|(slice, state)| {

@@ -50,7 +50,7 @@ impl Schedule {
     pub fn remembered(&self, now: Moment) -> Remembered {
         let now = self.inside(now);
         let known = self.entries.values().filter_map(|entry| self.remember(entry));
-        let asks = known.chain(self.recalled.values().cloned()).map(|ask| self.outside(ask));
+        let asks = known.chain(self.recalled.values().cloned()).map(|ask| self.told_outside(ask));
         let holds = self.queues.holds().filter(|(_, until)| *until > now);
         Remembered {
             asks: asks.collect(),
@@ -61,7 +61,7 @@ impl Schedule {
     /// What is to be kept of one question.
     pub fn remembered_ask(&self, ask: &Ask) -> Option<RememberedAsk> {
         let entry = self.entries.get(self.by_identity.get(&Identity::of(ask))?)?;
-        self.remember(entry).map(|ask| self.outside(ask))
+        self.remember(entry).map(|ask| self.told_outside(ask))
     }
 
     /// Know again what was remembered, from before anything was wanted. Questions take it up as they are wanted.
@@ -87,7 +87,7 @@ impl Schedule {
         self.recalled.clear();
     }
 
-    fn outside(&self, mut ask: RememberedAsk) -> RememberedAsk {
+    fn told_outside(&self, mut ask: RememberedAsk) -> RememberedAsk {
         ask.due = ask.due.before(self.timing.interval);
         ask.held = ask.held.map(|until| until.before(self.timing.interval));
         ask.last = ask.last.map(|(at, cadence)| (at.before(self.timing.interval), cadence));

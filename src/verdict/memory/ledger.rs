@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::dial::{Dial, Stamp, not_ahead};
-use super::forms::{millis, AsksForm, LoginForm, RowForm, RunForm, StandingForm};
+use super::forms::{AsksForm, LoginForm, RowForm, RunForm, StandingForm, millis};
 use super::record::{
     AccessRecord, FactsRecord, HostRecord, IssuerRecord, LoginRecord, Record, RegistryRecord, TokenRecord,
 };
