@@ -48,7 +48,9 @@ const IMPURE: [&str; 18] = [
 ];
 
 /// Who reads time besides the clock, and for what: nothing of it bears on a credential.
-const OTHER_READERS: [(&str, &str); 6] = [
+const OTHER_READERS: [(&str, &str); 8] = [
+    ("patrol/store.rs", "the pace of writes to the API server"),
+    ("runtime/state.rs", "the pause before the API server is asked for the state again"),
     ("cluster/", "back-off and age of watches and files"),
     ("web/", "limits of connections"),
     ("probe/client/", "the time-out of one request, and the age of a CA file"),
