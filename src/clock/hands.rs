@@ -30,7 +30,7 @@ struct State {
 
 impl Hands {
     pub(super) fn new(wall: DateTime<Utc>) -> Self {
-        let state = State { moment: Moment::default(), wall, alarms: BTreeMap::new(), next: 0, busy: 0, idle: None };
+        let state = State { moment: Moment::START, wall, alarms: BTreeMap::new(), next: 0, busy: 0, idle: None };
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 

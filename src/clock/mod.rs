@@ -34,6 +34,7 @@ impl Clock {
     }
 
     /// Clocks that stand still until their hands are moved: for days that pass in seconds, and for wall clocks that jump.
+    /// It is [`Moment::START`] now.
     pub fn moved_by_hand(wall: DateTime<Utc>) -> (Self, Hands) {
         let hands = Hands::new(wall);
         (Self(Form::Moved(hands.clone())), hands)

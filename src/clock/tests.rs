@@ -5,7 +5,7 @@ use super::*;
 const NOON: &str = "2026-06-01T12:00:00Z";
 
 fn at(seconds: u64) -> Moment {
-    Moment(Duration::from_secs(seconds))
+    Moment::START.after(Duration::from_secs(seconds))
 }
 
 #[tokio::test(start_paused = true)]

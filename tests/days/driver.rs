@@ -142,7 +142,7 @@ impl Driver {
 
     /// Time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.hands.moment().0
+        self.hands.moment().since(Moment::START)
     }
 
     /// The world's time, which is the true one.
@@ -158,7 +158,7 @@ impl Driver {
     /// Let time pass until a moment of the world's clock; `look` sees every picture on the way, with the time at which it
     /// came.
     pub(crate) async fn until(&mut self, end: DateTime<Utc>, mut look: impl FnMut(DateTime<Utc>, &Snapshot)) {
-        let end = Moment((end - self.began).to_std().unwrap_or_default());
+        let end = Moment::START.after((end - self.began).to_std().unwrap_or_default());
         loop {
             poll_fn(|context| self.settle(context)).await;
             if self.snapshots.has_changed().expect("the patrol runs") {

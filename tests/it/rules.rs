@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The alerts that are promised, in the order of the rule file.
-const ALERTS: [&str; 21] = [
+const ALERTS: [&str; 22] = [
     "PullSecretTokenExpiringSoon",
     "PullSecretTokenExpiryImminent",
     "PullSecretCredentialRejected",

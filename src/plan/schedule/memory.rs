@@ -30,6 +30,8 @@ pub struct RememberedAsk {
     pub repetitions: u32,
     /// Exchanges in a row that proved nothing.
     pub unproven: u32,
+    /// Least time between its usual repetitions, as [`Schedule::stretch`] was told.
+    pub stretch: Duration,
     /// Until when everything about its login or token is left alone, for its owner's sake.
     pub held: Option<Moment>,
     /// Of the question whether a login is accepted: what its other questions may do.
@@ -108,6 +110,7 @@ impl Schedule {
             last: entry.last_done,
             repetitions: entry.repetitions,
             unproven: entry.unproven,
+            stretch: entry.stretch,
             held: self.holds.get(&entry.identity()).copied(),
             standing: standing.filter(|_| matches!(entry.ask, Ask::Login(_))),
         })
@@ -129,8 +132,9 @@ impl Schedule {
         entry.asked = Some(recalled.due);
         entry.repetitions = recalled.repetitions;
         entry.unproven = recalled.unproven;
+        entry.stretch = recalled.stretch.min(self.timing.longest);
         let interval = match entry.ask {
-            Ask::Issuer(_) => self.timing.issuer_interval,
+            Ask::Issuer(_) => self.timing.issuer_interval.max(entry.stretch),
             _ => self.timing.interval,
         };
         // The intervals of the config may be shorter than they were.

@@ -118,6 +118,48 @@ fn waits_of_hosts_and_doubts_about_logins_last() {
 }
 
 #[test]
+fn an_owner_that_is_held_stays_held() {
+    let wanted = [login(1, GHCR), issuer(1, &[1]), login(2, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 3);
+    former.done(&wanted[0].ask, Cadence::Routine, at(0));
+    former.answered(&wanted[1].ask, Cadence::OwnerNotBefore(Duration::from_secs(3_600)), at(0));
+    former.revise(&wanted[0].ask, Cadence::OwnerNotBefore(Duration::from_secs(3_600)), at(0));
+    former.done(&wanted[2].ask, Cadence::Routine, at(0));
+    let mut later = restarted(&former, &wanted, 1);
+    // Neither an edit of the Secret nor a second restart breaks the hold.
+    later.sync(&wanted, &[LoginId(1), LoginId(2)], at(2));
+    let mut later = restarted(&later, &wanted, 3);
+    later.sync(&wanted, &[LoginId(1), LoginId(2)], at(4));
+    assert_eq!(later.pop_due(at(3_599), 9), [wanted[2].ask.clone()]);
+    let freed = later.pop_due(at(3_601), 9);
+    assert!(freed.contains(&wanted[0].ask) && freed.contains(&wanted[1].ask), "{freed:?}");
+}
+
+#[test]
+fn quota_that_is_short_stays_spared() {
+    let wanted = [login(1, GHCR), issuer(1, &[1])];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 2);
+    former.stretch(&wanted[1].ask, Duration::from_secs(9_000));
+    former.done(&wanted[1].ask, Cadence::Routine, at(0));
+    former.done(&wanted[0].ask, Cadence::Routine, at(0));
+    let mut later = restarted(&former, &wanted, 1);
+    let mut now = 1;
+    while now < 8_999 {
+        for ask in later.pop_due(at(now), 9) {
+            assert_eq!(ask, wanted[0].ask, "at {now}");
+            // A login that dies and lives again brings its issuer's question back to the usual pace, not before it.
+            later.done(&ask, if now < 2_000 { Cadence::Dead } else { Cadence::Routine }, at(now));
+        }
+        now += 10;
+    }
+    assert_eq!(later.pop_due(at(30_000), 9).len(), 2);
+}
+
+#[test]
 fn a_changed_secret_is_asked_at_once_also_right_after_a_restart() {
     let wanted = [login(1, GHCR)];
     let mut former = schedule();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use super::dial::{Dial, Stamp};
-use crate::plan::{Ask, Cadence, Issuer, IssuerKind, LoginId, LoginStanding, TokenId, TokenKey};
+use crate::plan::{Ask, Cadence, Issuer, IssuerKind, LoginId, LoginStanding, Moment, TokenId, TokenKey};
 use crate::probe::{Expiry, Guarded, Outcome, ProbeKind};
 use crate::verdict::EvidenceRow;
 use crate::verdict::records::{Asks, Confirmation};
@@ -190,6 +190,13 @@ pub(super) struct RunForm {
     first: Stamp,
     previous: Stamp,
     last: Stamp,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    lasting: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl RunForm {
@@ -201,6 +208,7 @@ impl RunForm {
             first: dial.tell(run.first),
             previous: dial.tell(previous),
             last: dial.tell(run.last),
+            lasting: run.lasting,
         })
     }
 
@@ -208,8 +216,10 @@ impl RunForm {
         form.filter(|form| form.count > 0).map_or_else(Run::default, |form| Run {
             count: form.count,
             first: dial.moment(form.first),
-            previous: dial.moment(form.previous),
+            // As in a run that was counted here.
+            previous: if form.count > 1 { dial.moment(form.previous) } else { Moment::default() },
             last: dial.moment(form.last),
+            lasting: form.lasting,
         })
     }
 }

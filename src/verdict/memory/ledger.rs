@@ -48,6 +48,7 @@ pub fn remember(ledger: &Ledger, dial: &Dial) -> impl Iterator<Item = Record> {
             issuer: issuer.into(),
             incident: record.incident,
             alive_at: record.alive_at.map(|at| dial.tell(at)),
+            control_asked: record.control_asked.map(|at| dial.tell(at)),
         })
     });
     let hosts = ledger.hosts.iter().map(|(host, record)| {
@@ -81,6 +82,7 @@ fn access(login: Option<LoginId>, host: &str, path: &str, of: &records::AccessRe
         repository: path.to_owned(),
         verdict: of.verdict.map(proven),
         run: RunForm::of(&of.run, dial),
+        all: RunForm::of(&of.all, dial),
         words: of.words,
         missing_scope: of.missing_scope,
         guarded: of.guarded.as_ref().map(Into::into),
@@ -99,6 +101,7 @@ fn registry(host: &str, record: &records::RegistryRecord, dial: &Dial) -> Regist
     RegistryRecord {
         host: host.to_owned(),
         incident: record.incident,
+        control_asked: record.control_asked.map(|at| dial.tell(at)),
         ever_accepted: record.ever_accepted,
         denies_everyone: record.denies_everyone,
         accepted: accepted.map(|(login, at)| (LoginForm(*login), dial.tell(*at))).collect(),
@@ -119,6 +122,7 @@ fn facts(facts: &TokenFacts) -> FactsRecord {
         scopes: facts.scopes.clone(),
         expiry: facts.expiry.into(),
         sso_required: facts.sso_required,
+        sso_demanded_by: facts.sso_demanded_by.clone(),
         rate_limit: facts.rate_limit.map(|limit| (limit.limit, limit.remaining, limit.reset.into())),
     }
 }
@@ -142,6 +146,7 @@ pub fn recall(ledger: &mut Ledger, records: &[Record], dial: &Dial, now: DateTim
                 let host = host_name(ledger, &record.host);
                 let registry = ledger.registry_mut(&host);
                 registry.incident = record.incident;
+                registry.control_asked = record.control_asked.map(|at| dial.moment(at));
                 registry.ever_accepted = record.ever_accepted;
                 registry.denies_everyone = record.denies_everyone;
                 for (place, (login, at)) in registry.accepted.iter_mut().zip(&record.accepted) {
@@ -157,6 +162,7 @@ pub fn recall(ledger: &mut Ledger, records: &[Record], dial: &Dial, now: DateTim
                     let known = ledger.issuers.entry(issuer).or_default();
                     known.incident = record.incident;
                     known.alive_at = record.alive_at.map(|at| dial.moment(at));
+                    known.control_asked = record.control_asked.map(|at| dial.moment(at));
                 }
             }
             Record::Host(record) => {
@@ -221,6 +227,7 @@ impl Reader<'_> {
         records::AccessRecord {
             verdict: self.proven(record.verdict),
             run: RunForm::run(record.run, self.dial),
+            all: RunForm::run(record.all, self.dial),
             words: record.words,
             missing_scope: record.missing_scope,
             guarded: record.guarded.clone().map(Into::into),
@@ -240,6 +247,7 @@ impl Reader<'_> {
                 scopes: facts.scopes.clone(),
                 expiry: facts.expiry.into(),
                 sso_required: facts.sso_required,
+                sso_demanded_by: facts.sso_demanded_by.clone(),
                 rate_limit: facts.rate_limit.map(|(limit, remaining, reset)| RateLimit {
                     limit,
                     remaining,

@@ -63,6 +63,8 @@ pub struct AccessRecord {
     pub(super) verdict: Option<(bool, Stamp)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) all: Option<RunForm>,
     #[serde(default)]
     pub(super) words: (bool, u32),
     #[serde(default, skip_serializing_if = "is_false")]
@@ -117,6 +119,8 @@ pub(super) struct FactsRecord {
     pub(super) expiry: ExpiryForm,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) sso_required: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sso_demanded_by: Vec<String>,
     /// Limit, remaining, reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rate_limit: Option<(u64, u64, Stamp)>,
@@ -128,6 +132,8 @@ pub struct RegistryRecord {
     pub(super) host: String,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) incident: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) control_asked: Option<Stamp>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) ever_accepted: bool,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -149,6 +155,8 @@ pub struct IssuerRecord {
     pub(super) incident: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) alive_at: Option<Stamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) control_asked: Option<Stamp>,
 }
 
 /// Of a host.
@@ -177,6 +185,9 @@ pub struct AskRecord {
     pub(super) repetitions: u32,
     #[serde(default)]
     pub(super) unproven: u32,
+    /// In milliseconds.
+    #[serde(default)]
+    pub(super) stretch: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<Stamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,11 @@
 //! The schedule as records, and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Record;
 use super::dial::Dial;
-use super::forms::{AskForm, CadenceForm, LoginStandingForm};
+use super::forms::{AskForm, CadenceForm, LoginStandingForm, millis};
 use super::record::{AskRecord, HoldRecord};
 use crate::plan::{Cadence, Remembered, RememberedAsk};
 
@@ -18,6 +19,7 @@ pub fn remember_schedule(remembered: &Remembered, dial: &Dial) -> impl Iterator<
             last: ask.last.map(|(at, cadence)| (dial.tell(at), CadenceForm::from(cadence))),
             repetitions: ask.repetitions,
             unproven: ask.unproven,
+            stretch: millis(ask.stretch),
             held: ask.held.map(|until| dial.tell(until)),
             standing: ask.standing.map(LoginStandingForm::from),
         })
@@ -40,6 +42,7 @@ pub fn recall_schedule(records: &[Record], dial: &Dial) -> Remembered {
                 last: record.last.map(|(at, cadence)| (dial.moment(at), Cadence::from(cadence))),
                 repetitions: record.repetitions,
                 unproven: record.unproven,
+                stretch: Duration::from_millis(record.stretch),
                 held: record.held.map(|until| dial.moment(until)),
                 standing: record.standing.map(Into::into),
             })),

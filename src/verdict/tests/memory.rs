@@ -1,11 +1,15 @@
 //! A ledger that was written down and read again is the same ledger.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::properties::{feed, history};
 use super::*;
+use crate::plan::{Cadence, LoginStanding, Remembered, RememberedAsk};
+use crate::probe::RateLimit;
 use crate::verdict::EvidenceRow;
-use crate::verdict::memory::{Dial, Record, Stamp, recall, remember};
+use crate::verdict::memory::{Dial, Record, Stamp, recall, recall_schedule, remember, remember_schedule};
 
 /// What a ledger knows, in the order of the keys.
 fn records(ledger: &Ledger, dial: &Dial) -> Vec<Record> {
@@ -24,6 +28,15 @@ fn restarted(ledger: &Ledger, now: u64, away: u64, begins: Moment) -> Ledger {
     let mut ledger = Ledger::new(rules());
     recall(&mut ledger, &read, &dial, wall(now + away));
     ledger
+}
+
+/// Every field of everything that a ledger knows: what no record carries is missing here.
+fn whole(ledger: &Ledger) -> Vec<String> {
+    let known = (&ledger.logins, &ledger.tokens, &ledger.registries, &ledger.issuers, &ledger.hosts);
+    // The order of the maps is none.
+    let mut lines: Vec<String> = format!("{known:#?}").lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// All that can be seen of a login and its registry.
@@ -49,6 +62,7 @@ proptest! {
         twin.ledger = restarted(&case.ledger, now, 0, moment(now));
         let dial = Dial::new(wall(0), moment(0));
         prop_assert_eq!(records(&twin.ledger, &dial), records(&case.ledger, &dial));
+        prop_assert_eq!(whole(&twin.ledger), whole(&case.ledger));
         for (at, event) in &history[cut..] {
             feed(&mut case, *at, event);
             feed(&mut twin, *at, event);
@@ -124,7 +138,7 @@ fn after_the_wall_clock_was_turned_back_no_proof_lies_ahead_and_no_time_has_pass
         &evidence(101, LoginAnswer::Refused, Some(401)),
         moment(1_000_001),
     );
-    assert_eq!(advice.cadence, crate::plan::Cadence::Confirm, "a second has passed, not a day");
+    assert_eq!(advice.cadence, Cadence::Confirm, "a second has passed, not a day");
 }
 
 #[test]
@@ -139,4 +153,95 @@ fn rows_of_evidence_and_facts_come_back_to_the_second() {
     assert_eq!(rows(&later).len(), 2);
     assert_eq!(rows(&later), rows(&case.ledger));
     assert_eq!(later.token(&token(2)).facts, case.ledger.token(&token(2)).facts);
+}
+
+#[test]
+fn dates_of_hosts_and_quotas_of_owners_come_back() {
+    let mut case = Case::new();
+    let told = TokenFacts {
+        owner: Some("alice".to_owned()),
+        sso_required: true,
+        sso_demanded_by: vec!["org".to_owned()],
+        rate_limit: Some(RateLimit { limit: 60, remaining: 7, reset: wall(7_200) }),
+        ..facts(None, Expiry::Unreliable)
+    };
+    // As many tokens of one owner as make the issuer's questions rarer than usual.
+    for n in 1..=50 {
+        case.ghcr(n, n, LoginAnswer::Accepted);
+        case.issuer(n, n, IssuerAnswer::Alive(told.clone()));
+    }
+    let dated = Evidence { server_date: Some(wall(95)), ..evidence(100, LoginAnswer::Refused, Some(401)) };
+    case.ledger.record_login(LoginId(1), GHCR, Some(&token(1)), &dated, moment(100));
+    let stretch = case.ledger.issuer_stretch(&token(50));
+    assert!(stretch > rules().issuer_interval, "{stretch:?}");
+    let later = restarted(&case.ledger, 100, 0, moment(100));
+    assert_eq!(later.issuer_stretch(&token(50)), stretch);
+    assert_eq!(whole(&later), whole(&case.ledger));
+    let shown = whole(&later).concat();
+    for part in ["told: Some(", "sso_demanded_by: [", "\"org\",", "remaining: 7,"] {
+        assert!(shown.contains(part), "{part}");
+    }
+}
+
+fn any_moment() -> impl Strategy<Value = Moment> {
+    (0..40_000_000_000_000_u64).prop_map(|micros| Moment(Duration::from_micros(micros)))
+}
+
+fn any_ask() -> impl Strategy<Value = Ask> {
+    let access = |(login, path): (Option<u64>, u8)| Ask::Access {
+        host: GHCR.into(),
+        login: login.map(LoginId),
+        repository: format!("org/{path}").into(),
+        reference: "1.2".into(),
+    };
+    prop_oneof![
+        any::<u64>().prop_map(|id| Ask::Login(LoginId(id))),
+        any::<(Option<u64>, u8)>().prop_map(access),
+        any::<u64>().prop_map(|id| Ask::Issuer(token(id))),
+        Just(Ask::Canary(GHCR.into())),
+    ]
+}
+
+fn any_cadence() -> impl Strategy<Value = Cadence> {
+    let wait = || (0..u64::from(u32::MAX)).prop_map(Duration::from_millis);
+    prop_oneof![
+        Just(Cadence::Routine),
+        Just(Cadence::Confirm),
+        Just(Cadence::Dead),
+        Just(Cadence::BackOff),
+        wait().prop_map(Cadence::NotBefore),
+        wait().prop_map(Cadence::OwnerNotBefore),
+    ]
+}
+
+fn any_remembered() -> impl Strategy<Value = RememberedAsk> {
+    let standing = prop_oneof![
+        Just(LoginStanding::Unasked),
+        Just(LoginStanding::Open),
+        Just(LoginStanding::Trying),
+        Just(LoginStanding::Doubted),
+        Just(LoginStanding::Dead),
+    ];
+    let last = prop::option::of((any_moment(), any_cadence()));
+    let (held, standing) = (prop::option::of(any_moment()), prop::option::of(standing));
+    let counts = any::<(bool, u32, u32, u32)>();
+    (any_ask(), any_moment(), counts, last, held, standing).prop_map(|(ask, due, counts, last, held, standing)| {
+        let (parked, repetitions, unproven, stretch) = counts;
+        let stretch = Duration::from_millis(stretch.into());
+        RememberedAsk { ask, due, parked, last, repetitions, unproven, stretch, held, standing }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_schedule_is_read_as_it_was_written(
+        asks in prop::collection::vec(any_remembered(), 0..20),
+        hold in any_moment(),
+    ) {
+        let remembered = Remembered { asks, holds: vec![(Arc::from(GHCR), hold)] };
+        let dial = Dial::new(wall(0), Moment::START);
+        let text = serde_json::to_string(&remember_schedule(&remembered, &dial).collect::<Vec<_>>()).unwrap();
+        let read: Vec<Record> = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(recall_schedule(&read, &dial), remembered);
+    }
 }
