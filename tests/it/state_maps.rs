@@ -177,7 +177,8 @@ async fn without_the_right_to_keep_a_state_the_patrol_goes_on_and_says_so() {
     let bind = ["create", "rolebinding", "keep", "-n", "patrol", "--role=keep", &user];
     scene.cluster.kubectl(&bind).await.expect_success("a binding");
     let saved = "pullpatrol_state_saved_timestamp_seconds ";
-    daemon.metrics_when(|text| text.contains(saved) && !text.contains("resource=\"configmaps\"")).await;
+    let still_missing = "pullpatrol_permission_missing{resource=\"configmaps\"";
+    daemon.metrics_when(|text| text.contains(saved) && !text.contains(still_missing)).await;
     assert!(scene.kept().await.contains("\"verdict\":[false"));
     let log = daemon.stop().await;
     assert!(log.contains("RBAC denies to get the ConfigMap kept"), "{log}");
