@@ -15,6 +15,9 @@ use crate::days::matrix::{one, table};
 #[case::everyone_refused_where_two_logins_are_left(4, 6)]
 // A registry whose clock is an hour off and that names a date to come back at.
 #[case::a_date_of_a_clock_that_is_off(10, 6)]
+// A good token that is refused for minutes while its issuer says that it lives.
+#[case::refused_for_minutes_and_alive(13, 6)]
+#[case::refused_for_minutes_and_alive(23, 6)]
 fn no_day_shows_anything_false(#[case] seed: u64, #[case] hours: i64) {
     let score = one(seed, TimeDelta::hours(hours));
     let (wrong, late, table) = (&score.wrong, &score.late, table(&score));
