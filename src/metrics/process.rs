@@ -1,4 +1,5 @@
-//! The `process_*` metrics, read from `/proc` at scrape under the names that Prometheus client libraries agreed on.
+//! The `process_*` metrics, read from `/proc` at scrape under the names that Prometheus client libraries agreed on, and the
+//! tasks of the runtime.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,10 @@ const NAMES: [(&str, &str); 6] = [
     ("process_start_time_seconds", "Start time of the process since unix epoch in seconds."),
 ];
 
-/// Reads `/proc` at each scrape. What cannot be read is absent.
+/// Name and help of the number of tasks.
+const TASKS: (&str, &str) = ("pullpatrol_tasks", "Tasks alive in the runtime: exchanges, watches and connections.");
+
+/// Reads `/proc` and the runtime at each scrape. What cannot be read is absent.
 #[derive(Debug)]
 pub(super) struct ProcessCollector {
     proc: PathBuf,
@@ -34,7 +38,7 @@ impl ProcessCollector {
     }
 
     fn at(proc: PathBuf) -> Result<Self, prometheus::Error> {
-        let descriptions = NAMES.iter().map(|(name, help)| {
+        let descriptions = NAMES.iter().chain([&TASKS]).map(|(name, help)| {
             Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), std::collections::HashMap::new())
         });
         Ok(Self { proc, descriptions: descriptions.collect::<Result<_, _>>()? })
@@ -48,7 +52,8 @@ impl Collector for ProcessCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let values = Reading::take(&self.proc).values();
-        let families = NAMES.iter().zip(values).filter_map(|((name, help), value)| {
+        let named = NAMES.iter().zip(values).chain([(&TASKS, alive_tasks())]);
+        let families = named.filter_map(|((name, help), value)| {
             let value = value?;
             let options = Opts::new(*name, *help);
             if name.ends_with("_total") {
@@ -106,6 +111,12 @@ impl Reading {
     }
 }
 
+/// Tasks of the runtime that the scrape is served by; none outside of a runtime.
+fn alive_tasks() -> Option<f64> {
+    let tasks = tokio::runtime::Handle::try_current().ok()?.metrics().num_alive_tasks();
+    u32::try_from(tasks).ok().map(f64::from)
+}
+
 /// The first number behind `key` at the start of a line.
 fn number_after(text: &str, key: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -142,6 +153,22 @@ mod tests {
             start_seconds: Some(1_700_000_010.0),
         };
         assert_eq!(reading, expected);
+    }
+
+    #[tokio::test]
+    async fn tasks_that_are_alive_are_counted() {
+        let told = || {
+            let families = ProcessCollector::at(PathBuf::from("/nowhere")).unwrap().collect();
+            assert_eq!(families.len(), 1);
+            assert_eq!(families[0].name(), "pullpatrol_tasks");
+            families[0].get_metric()[0].get_gauge().get_value()
+        };
+        assert!(told().abs() < f64::EPSILON);
+        let task = tokio::spawn(std::future::pending::<()>());
+        assert!((told() - 1.0).abs() < f64::EPSILON);
+        task.abort();
+        assert!(task.await.is_err());
+        assert!(told().abs() < f64::EPSILON);
     }
 
     #[test]

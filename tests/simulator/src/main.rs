@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use clap::Parser;
-use simulator::demo::{DemoPorts, DemoWorld};
+use simulator::demo::{DemoPorts, DemoWorld, trouble};
 
 /// A ghcr.io, a GitHub API and other registries on loopback ports, with tokens in every state.
 #[derive(Debug, Parser)]
@@ -37,6 +38,9 @@ struct Arguments {
     /// Port of the ECR
     #[arg(long, default_value_t = 0)]
     ecr_port: u16,
+    /// From so many seconds after the start, let every host answer wrongly in every way now and then
+    #[arg(long, value_name = "SECONDS")]
+    trouble_after: Option<u32>,
     /// Write manifests.yaml and config.yaml into this folder
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -57,6 +61,9 @@ async fn main() -> anyhow::Result<()> {
         ecr: arguments.ecr_port,
     };
     let demo = DemoWorld::start_seeded(arguments.seed, ports).await?;
+    if let Some(seconds) = arguments.trouble_after {
+        trouble(&demo.world, TimeDelta::seconds(i64::from(seconds)));
+    }
     println!("# ghcr.io         {}", demo.world.ghcr_url());
     println!("# api.github.com  {}", demo.world.github_api_url());
     if let Some(folder) = &arguments.write {

@@ -1,6 +1,7 @@
 //! A world with a cluster around it that shows every status a credential can have.
 
 mod manifests;
+mod trouble;
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -14,6 +15,8 @@ use crate::registries::{RegistryHandle, RegistryKind};
 use crate::token_spec::{TokenKind, TokenSpec};
 use crate::unsettled::PullRefusal;
 use crate::world::World;
+pub use trouble::trouble;
+
 use manifests::{Manifests, RegistryConfig, auth, document};
 
 const REGISTRY: &str = "registry.example.com";
