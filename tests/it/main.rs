@@ -1,5 +1,6 @@
 //! Integration tests: one binary, so that it is linked once.
 
+mod alerts;
 mod budgets;
 mod chart;
 mod conformance;

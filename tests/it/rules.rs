@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The alerts that are promised, in the order of the rule file.
-const ALERTS: [&str; 22] = [
+const ALERTS: [&str; 23] = [
     "PullSecretTokenExpiringSoon",
     "PullSecretTokenExpiryImminent",
     "PullSecretCredentialRejected",
@@ -30,6 +30,7 @@ const ALERTS: [&str; 22] = [
     "PullPatrolProbesStale",
     "PullPatrolRegistryUnreachable",
     "PullPatrolRegistryIncident",
+    "PullPatrolRefusalsWaiting",
     "PullPatrolClockSkew",
     "PullPatrolPermissionMissing",
     "PullPatrolWatchFailing",
@@ -105,7 +106,7 @@ fn queries_of_template(template: &str) -> Vec<String> {
                     other => query.push(other),
                 }
             }
-            query.replace("%q", "\"x\"")
+            query.replace("%q", "\"x\"").replace("%.0f", "0")
         })
         .collect()
 }
@@ -143,7 +144,7 @@ fn the_rule_file_has_the_promised_alerts_and_no_others() {
 }
 
 #[test]
-fn every_alert_has_cases_that_fire_that_stay_quiet_and_that_stay_steady() {
+fn every_alert_has_cases_that_fire_stay_quiet_stay_steady_and_show_its_boundary() {
     for alert in ALERTS {
         let path = checkout().join(format!("tests/rules/{alert}.yaml"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -162,9 +163,14 @@ fn every_alert_has_cases_that_fire_that_stay_quiet_and_that_stay_steady() {
                 );
             }
         }
-        for start in ["fires ", "is quiet ", "is steady "] {
+        for start in ["fires ", "is quiet ", "is steady ", "turns "] {
             assert!(cases.tests.iter().any(|case| case.name.starts_with(start)), "{alert}: no case that {start}");
         }
+        let both_sides = cases.tests.iter().filter(|case| case.name.starts_with("turns ")).any(|case| {
+            let quiet = case.alert_rule_test.iter().filter(|check| check.exp_alerts.is_empty()).count();
+            (1..case.alert_rule_test.len()).contains(&quiet)
+        });
+        assert!(both_sides, "{alert}: no case that shows both sides of its boundary");
         let severities: BTreeSet<_> = rules()
             .into_iter()
             .filter(|rule| rule.alert == alert)
@@ -279,6 +285,30 @@ async fn a_real_prometheus_evaluates_every_rule() {
             "inactive"
         };
         assert_eq!(rule["state"], state, "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_for_alertmanager_is_valid_and_has_the_inhibition_rules() {
+    let file = checkout().join("deploy/alerts/alertmanager.yaml");
+    let told = run(&program("AMTOOL"), ["check-config".into(), file.clone()]).await.expect_success("amtool");
+    assert!(told.contains("3 receivers"), "{told}");
+    let read = |file: &std::path::Path| -> serde_json::Value {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    let (whole, snippet) = (read(&file), read(&checkout().join("deploy/alerts/inhibit.yaml")));
+    assert_eq!(whole["inhibit_rules"], snippet["inhibit_rules"]);
+    // A severity that no route names would wait with the tickets.
+    let routes = [("critical", "pages"), ("warning", "tickets"), ("info", "notes")];
+    for rule in rules() {
+        let severity = &rule.labels["severity"];
+        let wanted = routes.iter().find(|(known, _)| known == severity).expect("a known severity").1;
+        let labels = [format!("alertname={}", rule.alert), format!("severity={severity}")];
+        let arguments = ["config", "routes", "test", "--config.file"].map(str::to_owned).into_iter();
+        let arguments = arguments.chain([file.display().to_string()]).chain(labels);
+        let routed = run(&program("AMTOOL"), arguments).await.expect_success("amtool config routes test");
+        assert_eq!(routed.trim(), format!("pull-patrol-{wanted}"), "{}", rule.alert);
     }
 }
 

@@ -59,6 +59,11 @@ impl Program {
         Ok(Self { child, url: format!("http://{address}"), client, log })
     }
 
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Status and body of a page; `None` when the daemon is gone.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;

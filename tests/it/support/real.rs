@@ -4,6 +4,8 @@
 
 mod alertmanager;
 mod cluster;
+mod hurry;
+mod inbox;
 mod process;
 mod prometheus;
 mod registry;
@@ -18,6 +20,8 @@ use std::{
 pub(crate) use self::{
     alertmanager::Alertmanager,
     cluster::RealCluster,
+    hurry::hurried,
+    inbox::{Inbox, Notification},
     process::{Output, run},
     prometheus::Prometheus,
     registry::{Auth, Image, Registry},

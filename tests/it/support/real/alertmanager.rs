@@ -11,7 +11,7 @@ use super::{
     program,
 };
 
-/// A running Alertmanager that sends nothing anywhere.
+/// A running Alertmanager.
 #[derive(Debug)]
 pub(crate) struct Alertmanager {
     url: String,
@@ -23,16 +23,21 @@ pub(crate) struct Alertmanager {
 impl Alertmanager {
     /// Starts an Alertmanager with one silent receiver and these inhibition rules (the list under `inhibit_rules`).
     pub(crate) async fn start(inhibit_rules: &Value) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let address = format!("127.0.0.1:{}", free_port());
         // Alertmanager reads YAML, of which JSON is a part.
         let config = serde_json::json!({
             "route": {"receiver": "none"},
             "receivers": [{"name": "none"}],
             "inhibit_rules": inhibit_rules,
         });
+        Self::start_with(&config.to_string()).await
+    }
+
+    /// Starts an Alertmanager with this configuration.
+    pub(crate) async fn start_with(config: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let address = format!("127.0.0.1:{}", free_port());
         let file = folder.path().join("alertmanager.yml");
-        std::fs::write(&file, config.to_string()).expect("the temporary folder can be written");
+        std::fs::write(&file, config).expect("the temporary folder can be written");
         let args = [
             format!("--config.file={}", file.display()),
             format!("--storage.path={}", folder.path().join("data").display()),
@@ -45,6 +50,11 @@ impl Alertmanager {
         let ready = format!("{url}/-/ready");
         daemon.until(|| answers(&client, &ready)).await;
         Self { url, daemon, client, _folder: folder }
+    }
+
+    /// Its address, `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
     /// Sends alerts, each by its labels, as Prometheus does.

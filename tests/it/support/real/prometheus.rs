@@ -24,6 +24,15 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts a Prometheus that scrapes `targets` (`HOST:PORT`) as job `pull-patrol` every second.
     pub(crate) async fn start(targets: &[&str], rules: &[&Path]) -> Self {
+        Self::launch(targets, rules, &[]).await
+    }
+
+    /// As [`Self::start`], and it sends its alerts to an Alertmanager.
+    pub(crate) async fn start_alerting(targets: &[&str], rules: &[&Path], alertmanager: &str) -> Self {
+        Self::launch(targets, rules, &[alertmanager]).await
+    }
+
+    async fn launch(targets: &[&str], rules: &[&Path], alertmanagers: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let address = format!("127.0.0.1:{}", free_port());
         // Prometheus reads YAML, of which JSON is a part.
@@ -31,6 +40,7 @@ impl Prometheus {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": rules,
             "scrape_configs": [{"job_name": "pull-patrol", "static_configs": [{"targets": targets}]}],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]},
         });
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).expect("the temporary folder can be written");
@@ -45,6 +55,11 @@ impl Prometheus {
         let ready = format!("{url}/-/ready");
         daemon.until(|| answers(&client, &ready)).await;
         Self { url, daemon, client, _folder: folder }
+    }
+
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The result of an instant query: one object with `metric` and `value` for each series.
