@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::controller::{Controller, ControllerKey, ControllerKind, HookTemplateKey, HookTemplateState};
 use super::objects::{ObjectRef, Pod, PullSecret, ServiceAccount};
+use super::permission::MissingPermission;
 
 /// Where the objects come from: decides what a reference to an absent Secret proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -118,29 +119,14 @@ impl Resource {
         kind.map_or("", ControllerKind::group)
     }
 
+    /// Whether we only write it: without it nothing is hidden from us.
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Events | Self::StateConfigMaps)
+    }
+
     /// Whether the inventory is complete without it: a cluster may lack it, and RBAC may keep it from us.
     pub fn is_optional(self) -> bool {
         !matches!(self, Self::Secrets | Self::Pods | Self::ServiceAccounts)
-    }
-}
-
-/// A rule that RBAC denies us.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MissingPermission {
-    /// The resource.
-    pub resource: Resource,
-    /// `list` or `watch`; of Events `create` or `patch`; of the `ConfigMaps` of the state `get`, `create` or `update`.
-    pub verb: &'static str,
-    /// The namespace, or empty for cluster-wide.
-    pub scope: Arc<str>,
-    /// The objects that are wanted, where only some are; empty for all.
-    pub names: BTreeSet<Arc<str>>,
-}
-
-impl MissingPermission {
-    /// On all objects of a resource in a scope.
-    pub fn new(resource: Resource, verb: &'static str, scope: impl Into<Arc<str>>) -> Self {
-        Self { resource, verb, scope: scope.into(), names: BTreeSet::new() }
     }
 }
 
@@ -183,7 +169,8 @@ pub struct Inventory {
     /// Resources whose first full list has arrived, or was refused, which is as complete as it gets. An optional one also
     /// counts when the cluster lacks it or cannot list it.
     pub synced: BTreeSet<Resource>,
-    /// What RBAC denies.
+    /// What RBAC denies, as the last answer to each question tells it: to the request itself, or to the question whether it
+    /// would be allowed. [`MissingPermission::merged`] is how it is shown.
     pub missing_permissions: BTreeSet<MissingPermission>,
 }
 
@@ -191,6 +178,24 @@ impl Inventory {
     /// Whether every resource has been listed once: what `/readyz` tells.
     pub fn is_complete(&self) -> bool {
         Resource::ALL.iter().all(|resource| self.synced.contains(resource))
+    }
+
+    /// Replace what somebody told to be missing by what he tells now, and leave alone what others told; tells whether that
+    /// changes anything.
+    pub(super) fn tell_missing(
+        &mut self,
+        told: &mut BTreeSet<MissingPermission>,
+        missing: BTreeSet<MissingPermission>,
+    ) -> bool {
+        let mut changed = false;
+        for gone in told.difference(&missing) {
+            changed |= self.missing_permissions.remove(gone);
+        }
+        for new in &missing {
+            changed |= self.missing_permissions.insert(new.clone());
+        }
+        *told = missing;
+        changed
     }
 }
 

@@ -12,6 +12,7 @@ mod inventory;
 mod live;
 mod manifest;
 mod objects;
+mod permission;
 mod scope;
 mod selector;
 mod templates;
@@ -24,7 +25,7 @@ pub use controller::{
     RunnerStatus, TemplateHolder,
 };
 pub use events::{Announcement, EventObserver, EventOutcome, send_events};
-pub use inventory::{Inventory, MissingPermission, Origin, Problem, Resource, SharedInventory};
+pub use inventory::{Inventory, Origin, Problem, Resource, SharedInventory};
 pub use live::{
     ClientError, SnapshotError, WATCH_ERROR_REASONS, WatchObserver, client, snapshot_cluster, watch_cluster,
 };
@@ -33,6 +34,7 @@ pub use objects::{
     ContainerKind, DOCKERCFG_KEY, DOCKERCFG_TYPE, DOCKERCONFIGJSON_KEY, DOCKERCONFIGJSON_TYPE, ObjectRef, Owner, Pod,
     PodImage, PullSecret, ServiceAccount, Waiting,
 };
+pub use permission::{MissingPermission, MissingRule, missing_rules};
 pub use scope::{Scope, ScopeError};
 pub use selector::{LabelSelector, SelectorError};
 

@@ -159,9 +159,26 @@ pub struct ScopeConfig {
     pub exclude_namespaces: Vec<String>,
     /// Label selector for Secrets.
     pub secret_selector: String,
+    /// The only pull Secrets that are looked at, by name; empty means all that the rest of the scope admits. Without
+    /// `namespaces` the scope is the namespaces of these.
+    #[serde(deserialize_with = "or_default")]
+    pub secrets: Vec<NamedSecret>,
+    /// Whether Secrets are looked at. Without them it is told which workload names which Secret, and of no credential whether
+    /// it works.
+    pub read_secrets: bool,
     /// Image globs that nodes can pull by other means.
     #[serde(deserialize_with = "or_default")]
     pub node_credentials: Vec<String>,
+}
+
+/// A pull Secret by its name.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedSecret {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A key with nothing behind it, as it is left when all its lines are commented out, means the default.
@@ -203,6 +220,8 @@ impl Default for ScopeConfig {
             namespaces: Vec::new(),
             exclude_namespaces: Vec::new(),
             secret_selector: "!runner-pod".to_owned(),
+            secrets: Vec::new(),
+            read_secrets: true,
             node_credentials: Vec::new(),
         }
     }

@@ -11,7 +11,7 @@ use super::images::Images;
 use super::logins::Logins;
 use super::workloads::{self, Pulls};
 use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
-use crate::cluster::{Inventory, Origin, Problem, Resource};
+use crate::cluster::{Inventory, MissingPermission, Origin, Problem, Resource};
 use crate::config::Config;
 use crate::credential::MOST_ENTRIES;
 use crate::plan::{Book, Moment, Registries, Waiting};
@@ -122,7 +122,8 @@ fn daemon(inputs: &Inputs<'_>, now: DateTime<Utc>) -> DaemonFacts {
         logins: inputs.book.logins.len(),
         pull_secrets: inputs.book.secrets.values().filter(|record| !record.skipped).count(),
         synced: Resource::ALL.map(|resource| (resource, inputs.inventory.synced.contains(&resource))).to_vec(),
-        missing_permissions: inputs.inventory.missing_permissions.iter().cloned().collect(),
+        secrets_left_out: !inputs.config.scope.read_secrets,
+        missing_permissions: MissingPermission::merged(&inputs.inventory.missing_permissions),
         schedule_lag_seconds: inputs.schedule_lag.as_secs_f64(),
         clock_skews: inputs.ledger.hosts().filter_map(skew).collect(),
         issuer_intervals: inputs

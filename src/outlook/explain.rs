@@ -17,7 +17,6 @@ pub use target::{ExplainError, Target, TargetError, namespace_of};
 
 use super::view::report::{CredentialView, VERSION, maybe_seconds, seconds};
 use super::{CredentialRow, Inputs, Outlook};
-use crate::cluster::Resource;
 use crate::credential::{Finding, Severity};
 use crate::verdict::Status;
 
@@ -232,6 +231,6 @@ pub fn explain(
         namespace: found.namespace.to_string(),
         answer,
         complete: inputs.inventory.is_complete()
-            && inputs.inventory.missing_permissions.iter().all(|rule| rule.resource == Resource::StateConfigMaps),
+            && inputs.inventory.missing_permissions.iter().all(|rule| rule.resource.is_written()),
     })
 }

@@ -262,6 +262,8 @@ pub struct DaemonFacts {
     pub pull_secrets: usize,
     /// Resources whose first list is complete.
     pub synced: Vec<(Resource, bool)>,
+    /// Whether Secrets are left out by choice (`scope.readSecrets`).
+    pub secrets_left_out: bool,
     /// What RBAC denies.
     pub missing_permissions: Vec<MissingPermission>,
     /// Lateness of the most overdue exchange when the snapshot was made, in seconds.

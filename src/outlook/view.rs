@@ -20,7 +20,7 @@ use crate::workload::{Gone, PullFailure, REMEMBERED};
 /// Images of pods that are gone that are told at most.
 const MOST_GONE_IMAGES: usize = 5;
 
-pub use health::{HealthLine, HealthState, MissingRule, health, missing_rules};
+pub use health::{HealthLine, HealthState, health};
 
 /// The worst of a list of findings.
 pub fn findings_severity(findings: &[Finding]) -> Option<Severity> {

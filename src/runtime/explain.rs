@@ -25,6 +25,7 @@ pub(super) fn command(common: &Common, args: &ExplainArgs) -> Result<ExitCode, S
         // Nothing is proven of namespaces that are not read.
         config.scope.namespaces.clone_from(&namespaces);
         config.scope.exclude_namespaces.clear();
+        config.scope.secrets.clear();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
     runtime.block_on(async move {

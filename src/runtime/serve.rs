@@ -165,7 +165,8 @@ pub async fn serve_secure(
         }
         Source::Cluster { .. } => {
             let Some(client) = client else { unreachable!("a cluster has a client") };
-            if config.events.0 {
+            let with_events = config.events.0;
+            if with_events {
                 let parts = events::Parts {
                     client: client.clone(),
                     scope: scope.clone(),
@@ -178,7 +179,7 @@ pub async fn serve_secure(
             }
             let observer = Observer(Arc::clone(&metrics));
             tasks.spawn(async move {
-                let ended = cluster::watch_cluster(client, scope, shared, observer, stop).await;
+                let ended = cluster::watch_cluster(client, scope, shared, with_events, observer, stop).await;
                 ("watch", ended.map_err(|error| chain(&error)))
             });
         }

@@ -80,6 +80,7 @@ impl Document {
             members.push(("findings", json(&rows)));
         }
         members.push(("problems", json(&self.snapshot.problems)));
+        members.push(("missing_permissions", json(&report::missing_permissions(&self.snapshot))));
         members.push(("summary", json(&report::summary(&self.snapshot))));
         let members: Vec<String> = members.into_iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
         format!("]{}}}\n", members.concat())

@@ -3,6 +3,7 @@
 mod docs;
 mod kustomize;
 mod render;
+mod rights;
 mod tiers;
 
 use std::path::PathBuf;

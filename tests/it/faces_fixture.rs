@@ -230,6 +230,7 @@ pub(crate) fn telling() -> Snapshot {
             logins: 7,
             pull_secrets: 11,
             synced: Resource::ALL.map(|resource| (resource, resource != Resource::ServiceAccounts)).to_vec(),
+            secrets_left_out: false,
             missing_permissions: vec![
                 MissingPermission::new(Resource::ServiceAccounts, "list", ""),
                 MissingPermission::new(Resource::ServiceAccounts, "watch", ""),

@@ -1,10 +1,10 @@
 //! What all faces say in the same words.
 
 use chrono::TimeDelta;
+use pull_patrol::cluster::missing_rules;
 use pull_patrol::credential::{Finding, FindingKind, Severity};
 use pull_patrol::outlook::view::{
-    HealthState, credentials_by_urgency, expiry, health, missing_rules, relative, why, workloads_by_urgency,
-    worst_severity,
+    HealthState, credentials_by_urgency, expiry, health, relative, why, workloads_by_urgency, worst_severity,
 };
 use pull_patrol::outlook::{CredentialRow, Outlook, Snapshot};
 use pull_patrol::verdict::Status;

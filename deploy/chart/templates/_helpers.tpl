@@ -67,18 +67,66 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* The namespaces of the scope as a list in JSON; empty where the scope is the cluster. */}}
+{{- /* The namespaces of the scope as a list in JSON; empty where the scope is the cluster. Where Secrets are named and
+namespaces are not, they are those of the Secrets. */}}
 {{- define "pull-patrol.namespaces" -}}
 {{- $scope := .Values.config.scope | default dict }}
-{{- $scope.namespaces | default list | uniq | toJson }}
+{{- $namespaces := $scope.namespaces | default list }}
+{{- if not $namespaces }}
+{{- range $scope.secrets }}
+{{- $namespaces = append $namespaces .namespace }}
+{{- end }}
+{{- end }}
+{{- $namespaces | uniq | toJson }}
 {{- end }}
 
-{{- /* What the daemon reads. */}}
+{{- /* The config file. What may not be read is not asked for either. */}}
+{{- define "pull-patrol.config" -}}
+{{- $config := deepCopy .Values.config }}
+{{- if eq .Values.rbac.secrets "none" }}
+{{- $config = mergeOverwrite $config (dict "scope" (dict "readSecrets" false)) }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{- /* What cannot be meant of the scope is said here rather than by a daemon that does not start. */}}
+{{- define "pull-patrol.checkScope" -}}
+{{- $scope := .Values.config.scope | default dict }}
+{{- $namespaces := include "pull-patrol.namespaces" . | fromJsonArray }}
+{{- if and (eq .Values.rbac.secrets "named") (not $scope.secrets) }}
+{{- fail "rbac.secrets: named needs the Secrets in config.scope.secrets" }}
+{{- end }}
+{{- range $scope.secrets }}
+{{- if or (not (has .namespace $namespaces)) (has .namespace ($scope.excludeNamespaces | default list)) }}
+{{- fail (printf "config.scope.secrets: %s/%s is in a namespace that config.scope.namespaces or config.scope.excludeNamespaces leaves out" .namespace .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What the daemon reads in a namespace, or in all of them where there is none. Named Secrets are granted by their names
+alone. */}}
 {{- define "pull-patrol.rules" -}}
-{{- if eq .Values.rbac.secrets "all" }}
+{{- $namespace := .namespace }}
+{{- with .root }}
+{{- $scope := .Values.config.scope | default dict }}
+{{- if and (ne .Values.rbac.secrets "none") (ne (toString $scope.readSecrets) "false") }}
+{{- $names := list }}
+{{- range $scope.secrets }}
+{{- if eq .namespace $namespace }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- end }}
+{{- if $names }}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames:
+    {{- $names | uniq | toYaml | nindent 4 }}
+  verbs: [get, list, watch]
+{{- else if not $scope.secrets }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
+{{- end }}
 {{- end }}
 - apiGroups: [""]
   resources: [pods, serviceaccounts]
@@ -111,5 +159,6 @@ annotations:
 {{- end }}
 {{- with .Values.rbac.extraRules }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use super::decode::{Item, Object};
 use super::follow::{Change, Listed, What};
 use super::slice::{Kind, Slice};
-use super::templates;
 use crate::cluster::wire::Interner;
 use crate::cluster::{Inventory, MissingPermission, ObjectRef, Problem, Resource, SharedInventory};
 
@@ -40,13 +39,23 @@ pub(super) async fn apply(
 pub(super) struct Ledger<'a> {
     slices: &'a [Slice],
     state: Vec<State>,
+    /// What was told last to be missing: others tell of other permissions.
+    missing: BTreeSet<MissingPermission>,
 }
 
 #[derive(Default)]
 struct State {
     /// The first list is complete, or was refused.
     synced: bool,
+    /// Verbs whose last request was refused.
     denied: BTreeSet<&'static str>,
+    /// Verbs that would be refused, as the API server says when it is asked.
+    foretold: BTreeSet<&'static str>,
+    /// Verbs whose last request was granted.
+    granted: BTreeSet<&'static str>,
+    /// Verbs that it once said would be allowed. Where one was granted without that, its word does not count: a proxy can
+    /// stand between us, with rules of its own.
+    allowed: BTreeSet<&'static str>,
     problems: BTreeMap<ObjectRef, Problem>,
     /// Problems with objects that do not even tell their name.
     nameless: Vec<Problem>,
@@ -54,7 +63,7 @@ struct State {
 
 impl<'a> Ledger<'a> {
     pub(super) fn new(slices: &'a [Slice]) -> Self {
-        Self { slices, state: slices.iter().map(|_| State::default()).collect() }
+        Self { slices, state: slices.iter().map(|_| State::default()).collect(), missing: BTreeSet::new() }
     }
 
     /// Apply one change; tells whether anything differs.
@@ -68,6 +77,7 @@ impl<'a> Ledger<'a> {
                 let problems = std::mem::take(&mut state.problems);
                 let nameless = std::mem::take(&mut state.nameless);
                 let changed = state.list(slice, inventory, listed);
+                state.miss_named(slice, inventory);
                 let told = state.problems != problems || state.nameless != nameless;
                 if told {
                     self.tell_problems(inventory);
@@ -83,10 +93,12 @@ impl<'a> Ledger<'a> {
             }
             What::Changed(Item::Nothing(at)) | What::Deleted(at) => {
                 let mended = state.problems.remove(&at).is_some();
-                if mended {
+                let removed = remove(slice, inventory, &at);
+                let missed = state.miss_named(slice, inventory);
+                if mended || missed {
                     self.tell_problems(inventory);
                 }
-                remove(slice, inventory, &at) | mended
+                removed | mended | missed
             }
             What::Changed(Item::Bad(at, problem)) => {
                 let removed = at.as_ref().is_some_and(|at| remove(slice, inventory, at));
@@ -98,6 +110,7 @@ impl<'a> Ledger<'a> {
                 state.problems.clear();
                 state.nameless.clear();
                 state.denied.clear();
+                state.foretold.clear();
                 state.synced = true;
                 if told {
                     self.tell_problems(inventory);
@@ -110,11 +123,25 @@ impl<'a> Ledger<'a> {
             }
             What::Denied(verb) => {
                 state.denied.insert(verb);
+                state.granted.remove(verb);
                 // A refusal is as complete as it gets.
                 state.synced = true;
                 self.tell_access(inventory)
             }
-            What::Granted(verb) => state.denied.remove(verb) && self.tell_access(inventory),
+            What::Granted(verb) => {
+                state.granted.insert(verb);
+                let lacked = state.denied.remove(verb) | state.foretold.remove(verb);
+                lacked && self.tell_access(inventory)
+            }
+            What::Reviewed { verb, allowed: true } => {
+                state.allowed.insert(verb);
+                // What was refused stays so until it is granted: nothing has been seen of it yet.
+                state.foretold.remove(verb) && self.tell_access(inventory)
+            }
+            What::Reviewed { verb, allowed: false } => {
+                let credible = state.allowed.contains(verb) || !state.granted.contains(verb);
+                credible && state.foretold.insert(verb) && self.tell_access(inventory)
+            }
         }
     }
 
@@ -139,19 +166,11 @@ impl<'a> Ledger<'a> {
         inventory.problems = all.cloned().collect();
     }
 
-    fn tell_access(&self, inventory: &mut Inventory) -> bool {
+    fn tell_access(&mut self, inventory: &mut Inventory) -> bool {
         let slices = || self.slices.iter().zip(&self.state);
-        // What is denied of Events and of the state is told by whoever writes them.
-        let written =
-            |missing: &&MissingPermission| matches!(missing.resource, Resource::Events | Resource::StateConfigMaps);
-        let of_writers = inventory.missing_permissions.iter().filter(written);
-        let missing: BTreeSet<_> = slices()
-            .flat_map(|(slice, state)| {
-                state.denied.iter().map(|verb| MissingPermission::new(slice.resource(), verb, slice.scope()))
-            })
-            .chain(of_writers.cloned())
-            .collect();
-        let missing = templates::with_named(missing, &inventory.missing_permissions);
+        let verbs = |state: &State| state.denied.union(&state.foretold).copied().collect::<Vec<_>>();
+        let missing: BTreeSet<_> =
+            slices().flat_map(|(slice, state)| verbs(state).into_iter().map(|verb| slice.permission(verb))).collect();
         let synced: BTreeSet<_> = Resource::ALL
             .into_iter()
             .filter(|resource| {
@@ -162,14 +181,31 @@ impl<'a> Ledger<'a> {
                 slices().filter(|(slice, _)| slice.resource() == *resource).all(|(_, state)| state.synced)
             })
             .collect();
-        let changed = inventory.missing_permissions != missing || inventory.synced != synced;
-        inventory.missing_permissions = missing;
+        let listed = inventory.synced != synced;
         inventory.synced = synced;
-        changed
+        inventory.tell_missing(&mut self.missing, missing) || listed
     }
 }
 
 impl State {
+    /// Say of a Secret that the scope names and that is not there that it is not; tells whether that is news.
+    fn miss_named(&mut self, slice: &Slice, inventory: &Inventory) -> bool {
+        let Some(at) = slice.one().filter(|_| slice.kind == Kind::NamedSecret) else { return false };
+        if inventory.secrets.contains_key(&at) || self.problems.contains_key(&at) {
+            return false;
+        }
+        let problem = Problem {
+            source: "cluster".to_owned(),
+            index: None,
+            kind: Some(slice.kind.name().to_owned()),
+            name: Some(at.to_string()),
+            message: "is named in scope.secrets and is not there: create it, or leave it out".to_owned(),
+            unparsable: false,
+        };
+        self.problems.insert(at, problem);
+        true
+    }
+
     fn list(&mut self, slice: &Slice, inventory: &mut Inventory, listed: Listed) -> bool {
         for (at, problem) in listed.problems {
             match at {
@@ -187,7 +223,7 @@ impl State {
         };
         let before = count(inventory);
         match slice.kind {
-            Kind::Secrets(_) => {
+            Kind::Secrets(_) | Kind::NamedSecret => {
                 inventory.secrets.retain(|at, secret| !slice.covers_secret(secret) || seen.contains(at));
             }
             Kind::Pods => inventory.pods.retain(|at, _| !slice.covers(at) || seen.contains(at)),
@@ -225,7 +261,7 @@ fn insert(inventory: &mut Inventory, object: Object) -> bool {
 fn remove(slice: &Slice, inventory: &mut Inventory, at: &ObjectRef) -> bool {
     match slice.kind {
         // The name may be in the hands of a Secret of the other type by now, which is another slice's.
-        Kind::Secrets(_) => {
+        Kind::Secrets(_) | Kind::NamedSecret => {
             let ours = inventory.secrets.get(at).is_some_and(|secret| slice.covers_secret(secret));
             ours && inventory.secrets.remove(at).is_some()
         }

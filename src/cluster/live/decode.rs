@@ -114,11 +114,14 @@ pub(super) fn deleted(slice: &Slice, json: &RawValue, interner: &Interner) -> Op
 
 fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> Result<(Item, String), ShapeError> {
     let (at, version, object) = match slice.kind {
-        Kind::Secrets(secret_type) => {
+        Kind::Secrets(_) | Kind::NamedSecret => {
             let shape: SecretShape<'_> = read_json(json)?;
             let at = place(slice, &shape.metadata, interner)?;
             let version = shape.metadata.resource_version.to_string();
-            let wanted = *shape.secret_type == *secret_type;
+            let wanted = match slice.kind {
+                Kind::Secrets(secret_type) => *shape.secret_type == *secret_type,
+                _ => true,
+            };
             let secret = wanted.then(|| pull_secret(shape, at.clone()));
             (at, version, secret.map(|secret| Object::Secret(Arc::new(secret))))
         }

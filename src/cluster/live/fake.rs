@@ -23,6 +23,11 @@ struct State {
     objects: Vec<(&'static str, Value)>,
     watches: Vec<OpenWatch>,
     denied: Vec<(&'static str, &'static str)>,
+    /// What is said of a resource and verb when asked, where that is not what is done.
+    said: Vec<(&'static str, &'static str, Value)>,
+    /// How many questions of what would be allowed there were, and whether they are answered with this.
+    reviews: usize,
+    no_reviews: Option<u16>,
     /// Resources that the server does not know.
     absent: Vec<&'static str>,
     /// Answers to the next requests of a resource and verb, in order.
@@ -63,8 +68,15 @@ impl FakeApi {
     pub(super) fn client(&self) -> kube::Client {
         let state = Arc::clone(&self.state);
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let answer = state.lock().unwrap().answer(&request);
-            async move { answer.ok_or_else(|| std::io::Error::other("connection refused")) }
+            let state = Arc::clone(&state);
+            async move {
+                if request.uri().path() == REVIEWS {
+                    let asked = request.into_body().collect_bytes().await.unwrap();
+                    return Ok(state.lock().unwrap().review(&serde_json::from_slice(&asked).unwrap()));
+                }
+                let answer = state.lock().unwrap().answer(&request);
+                answer.ok_or_else(|| std::io::Error::other("connection refused"))
+            }
         });
         kube::Client::new(service, "default")
     }
@@ -135,6 +147,23 @@ impl FakeApi {
         self.state.lock().unwrap().absent.retain(|absent| *absent != resource);
     }
 
+    /// Say this of a resource and verb when asked, whatever is done.
+    pub(super) fn say(&self, resource: &'static str, verb: &'static str, status: Value) {
+        let mut state = self.state.lock().unwrap();
+        state.said.retain(|(of, on, _)| (*of, *on) != (resource, verb));
+        state.said.push((resource, verb, status));
+    }
+
+    /// Answer questions of what would be allowed with an error of this code.
+    pub(super) fn refuse_reviews(&self, code: u16) {
+        self.state.lock().unwrap().no_reviews = Some(code);
+    }
+
+    /// How often was asked what would be allowed.
+    pub(super) fn reviews(&self) -> usize {
+        self.state.lock().unwrap().reviews
+    }
+
     pub(super) fn grant_all(&self) {
         self.state.lock().unwrap().denied.clear();
     }
@@ -157,6 +186,9 @@ impl FakeApi {
         self.state.lock().unwrap().watches.iter().filter(|watch| !watch.lines.is_closed()).count()
     }
 }
+
+/// Where one asks what would be allowed.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 fn is_same(a: &Value, b: &Value) -> bool {
     a["metadata"]["namespace"] == b["metadata"]["namespace"] && a["metadata"]["name"] == b["metadata"]["name"]
@@ -181,6 +213,21 @@ impl State {
             let line = format!("{}\n", json!({"type": kind, "object": after.or(before)}));
             watch.lines.unbounded_send(Ok(Bytes::from(line))).ok();
         }
+    }
+
+    fn review(&mut self, asked: &Value) -> Response<Body> {
+        self.reviews += 1;
+        if let Some(code) = self.no_reviews {
+            return respond(code, status(code, "no reviews").to_string());
+        }
+        let attributes = &asked["spec"]["resourceAttributes"];
+        let is_it = |resource: &str, verb: &str| attributes["resource"] == resource && attributes["verb"] == verb;
+        let said = self.said.iter().find(|(resource, verb, _)| is_it(resource, verb));
+        let denied = self.denied.iter().any(|(resource, verb)| is_it(resource, verb));
+        let status = said.map_or_else(|| json!({"allowed": !denied}), |(_, _, status)| status.clone());
+        let mut answer = asked.clone();
+        answer["status"] = status;
+        respond(201, answer.to_string())
     }
 
     fn answer(&mut self, request: &Request<kube::client::Body>) -> Option<Response<Body>> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use kube::runtime::watcher::DefaultBackoff;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -14,7 +14,7 @@ use super::decode::{self, Item, Object};
 use super::request::{self, Failure, Presence, Reason, Watch};
 use super::slice::{Kind, Slice};
 use crate::cluster::wire::Interner;
-use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory};
+use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory, missing_rules};
 
 /// How often a kind that the cluster lacks is looked for.
 const ABSENT_PAUSE: Duration = Duration::from_secs(30);
@@ -38,6 +38,16 @@ pub(super) struct Context<'a, M> {
     pub(super) interner: &'a Interner,
     pub(super) metrics: &'a M,
     pub(super) changes: mpsc::Sender<Change>,
+    pub(super) bells: &'a Bells,
+}
+
+/// What followers and the review of permissions tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Bells {
+    /// RBAC refused something.
+    pub(super) refused: Notify,
+    /// Something that was refused would be allowed now: who waits for that need not wait any longer.
+    pub(super) granted: Notify,
 }
 
 /// A change that one slice brings. `slice` is its position among the slices.
@@ -63,6 +73,8 @@ pub(super) enum What {
     Denied(&'static str),
     /// RBAC grants a verb.
     Granted(&'static str),
+    /// Asked whether it would, the API server says so.
+    Reviewed { verb: &'static str, allowed: bool },
 }
 
 /// A complete list of a slice.
@@ -180,7 +192,7 @@ impl<M: WatchObserver> Follower<'_, M> {
                 tokio::time::sleep(ABSENT_PAUSE).await;
                 return;
             }
-            if self.slice.is_of_one() || matches!(failure.reason, Reason::Api | Reason::Decode) {
+            if self.slice.is_of_templates() || matches!(failure.reason, Reason::Api | Reason::Decode) {
                 self.send(What::Unavailable).await;
             }
         }
@@ -189,14 +201,30 @@ impl<M: WatchObserver> Follower<'_, M> {
         if failure.reason == Reason::Forbidden {
             pause = FORBIDDEN_PAUSE;
             self.send(What::Denied(verb)).await;
+            self.context.bells.refused.notify_one();
         }
         let (resource, scope) = (resource.as_str(), self.slice.scope());
         if self.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |told| Some(told.saturating_add(1))) == Ok(0) {
-            warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again");
+            if failure.reason == Reason::Forbidden {
+                let permission = self.slice.permission(verb);
+                let rules: String = missing_rules([&permission]).iter().map(ToString::to_string).collect();
+                warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again; {rules}");
+            } else {
+                warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again");
+            }
         } else {
             debug!(resource, %scope, verb, reason, ?pause, error = %failure, "still cannot {verb} {resource}");
         }
-        tokio::time::sleep(pause).await;
+        let granted = async {
+            match failure.reason {
+                Reason::Forbidden => self.context.bells.granted.notified().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = granted => {}
+        }
     }
 }
 
@@ -210,7 +238,8 @@ pub(super) async fn list(
     known: Option<&SharedInventory>,
 ) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
-    let mut limit = if matches!(slice.kind, Kind::Secrets(_)) { SECRET_PAGE_SIZE } else { PAGE_SIZE };
+    let mut limit =
+        if matches!(slice.kind, Kind::Secrets(_) | Kind::NamedSecret) { SECRET_PAGE_SIZE } else { PAGE_SIZE };
     let mut continue_token = None;
     loop {
         let text = request::page(client, slice, limit, continue_token).await?;

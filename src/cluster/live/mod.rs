@@ -14,6 +14,7 @@ mod client;
 mod decode;
 mod follow;
 mod request;
+mod review;
 mod slice;
 mod snapshot;
 mod templates;
@@ -49,12 +50,14 @@ const PENDING_CHANGES: usize = 1024;
 /// Keep a shared inventory equal to a cluster, until told to stop.
 ///
 /// A resource counts as synced when its first list is complete in every namespace of the scope, or was refused; refusals
-/// stand in `missing_permissions`, are tried again every minute, and vanish when the rule is granted. Everything runs in
-/// this one future: dropping it stops all, and a panic in a part is a panic of the caller's task.
+/// stand in `missing_permissions`, are tried again every minute, and vanish when the rule is granted. What would be refused
+/// stands there too, as the API server says when it is asked, and with `events` so does what lacks to write Events. Everything
+/// runs in this one future: dropping it stops all, and a panic in a part is a panic of the caller's task.
 pub async fn watch_cluster(
     client: kube::Client,
     scope: Scope,
     shared: SharedInventory,
+    events: bool,
     metrics: impl WatchObserver,
     shutdown: CancellationToken,
 ) -> Result<(), WatchEnded> {
@@ -66,15 +69,24 @@ pub async fn watch_cluster(
     let slices = slice::slices(&scope);
     let interner = Interner::default();
     let (changes, pending) = mpsc::channel(PENDING_CHANGES);
-    let context =
-        follow::Context { client, scope: &scope, shared: &shared, interner: &interner, metrics: &metrics, changes };
+    let bells = follow::Bells::default();
+    let context = follow::Context {
+        client,
+        scope: &scope,
+        shared: &shared,
+        interner: &interner,
+        metrics: &metrics,
+        changes,
+        bells: &bells,
+    };
     let mut watches: FuturesUnordered<_> =
         slices.iter().enumerate().map(|(index, slice)| follow::follow(&context, index, slice)).collect();
     let ended: Option<Infallible> = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         ended = watches.next() => ended,
         () = apply::apply(pending, &shared, &slices, &interner) => None,
-        ended = templates::follow_named(&context.client, &scope, &shared, &metrics) => Some(ended),
+        ended = templates::follow_named(&context.client, &scope, &shared, &metrics, &bells) => Some(ended),
+        ended = review::review(&context, &slices, events) => Some(ended),
     };
     match ended {
         None => Err(WatchEnded { source_of_objects: "watch of the cluster", cause: None }),
@@ -83,6 +95,8 @@ pub async fn watch_cluster(
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod review_tests;
 #[cfg(test)]
 mod template_tests;
 #[cfg(test)]

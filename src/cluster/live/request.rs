@@ -186,6 +186,14 @@ pub(super) async fn presence(client: &kube::Client, slice: &Slice, failure: &Fai
     }
 }
 
+/// Whether the cluster has the kind of a slice, as far as discovery can tell.
+pub(super) async fn is_there(client: &kube::Client, slice: &Slice) -> bool {
+    match slice.kind {
+        Kind::Controllers(kind) if kind.is_arc() => !matches!(served_version(client, slice, kind).await, Ok(None)),
+        _ => true,
+    }
+}
+
 /// The version in which the cluster serves a custom resource: the one that we know if it does, else the one that it prefers.
 async fn served_version(client: &kube::Client, slice: &Slice, kind: ControllerKind) -> Result<Option<String>, ()> {
     let group = format!("/apis/{}", kind.group());

@@ -6,7 +6,8 @@ use kube::api::{ListParams, WatchParams};
 
 use crate::cluster::templates::Keys;
 use crate::cluster::{
-    ControllerKind, DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, ObjectRef, PullSecret, Resource, Scope, TemplateHolder,
+    ControllerKind, DOCKERCFG_TYPE, DOCKERCONFIGJSON_TYPE, MissingPermission, ObjectRef, PullSecret, Resource, Scope,
+    TemplateHolder,
 };
 
 /// The API server ends a watch after this long; it is started again where it stood.
@@ -20,6 +21,8 @@ const MAX_EXCLUDED_FIELDS: usize = 20;
 pub(super) enum Kind {
     /// Secrets of one type. Field selectors know no "or", so each type has a list of its own.
     Secrets(&'static str),
+    /// One Secret that the scope names, of whatever type: who names it means it for pulling.
+    NamedSecret,
     /// Pods that have not finished.
     Pods,
     /// `ServiceAccounts`.
@@ -47,17 +50,21 @@ pub(super) struct Slice {
     named: Option<(Arc<str>, Keys)>,
 }
 
-/// All slices of a scope. Where it lists namespaces, each is asked on its own, which needs Roles only.
+/// All slices of a scope. Where it lists namespaces, each is asked on its own, which needs Roles only; where it names
+/// Secrets, each of them, and no other Secret is asked for.
 pub(super) fn slices(scope: &Scope) -> Vec<Slice> {
     let namespaces: Vec<Option<Arc<str>>> = match scope.namespaces() {
         Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
         None => vec![None],
     };
-    let all = [Kind::Secrets(DOCKERCONFIGJSON_TYPE), Kind::Secrets(DOCKERCFG_TYPE), Kind::ServiceAccounts, Kind::Pods];
+    let types = [Kind::Secrets(DOCKERCONFIGJSON_TYPE), Kind::Secrets(DOCKERCFG_TYPE)];
+    let types = types.into_iter().filter(|_| scope.reads_secrets() && scope.named_secrets().is_none());
     let watched = ControllerKind::ALL.into_iter().filter(|kind| kind.resource().is_some()).map(Kind::Controllers);
-    let kinds: Vec<Kind> = all.into_iter().chain(watched).collect();
+    let kinds: Vec<Kind> = types.chain([Kind::ServiceAccounts, Kind::Pods]).chain(watched).collect();
     let of = |namespace: Option<Arc<str>>| kinds.iter().map(move |kind| Slice::new(*kind, namespace.clone(), scope));
-    namespaces.into_iter().flat_map(of).collect()
+    let named = scope.named_secrets().filter(|_| scope.reads_secrets()).into_iter().flatten();
+    let named = named.map(|at| Slice::of_one(Kind::NamedSecret, at, Keys::new()));
+    named.chain(namespaces.into_iter().flat_map(of)).collect()
 }
 
 impl Slice {
@@ -74,7 +81,7 @@ impl Slice {
         let mut fields: Vec<String> = match kind {
             Kind::Secrets(secret_type) => vec![format!("type={secret_type}")],
             Kind::Pods => vec!["status.phase!=Succeeded".to_owned(), "status.phase!=Failed".to_owned()],
-            Kind::ServiceAccounts | Kind::Controllers(_) | Kind::Templates(_) => Vec::new(),
+            _ => Vec::new(),
         };
         if namespace.is_none() {
             let excluded = scope.excluded().iter().take(MAX_EXCLUDED_FIELDS);
@@ -88,12 +95,18 @@ impl Slice {
         Self { kind, namespace, base, rest, version: Arc::default(), fields, labels, named: None }
     }
 
-    /// The slice of one object, which a Role with its name is enough for: the API server takes the name of a request from
-    /// this very selector. Both parts of `at` must be names of objects, since they become part of a URL.
+    /// The slice of an object that holds templates.
     pub(super) fn of_templates(holder: TemplateHolder, at: &ObjectRef, keys: Keys) -> Self {
-        let resource = holder.resource().as_str();
+        Self::of_one(Kind::Templates(holder), at, keys)
+    }
+
+    /// The slice of one object, which a Role with its name is enough for: the API server takes the name of a request from
+    /// this very selector (`apiserver/pkg/endpoints/request/requestinfo.go`). Both parts of `at` must be names of objects,
+    /// since they become part of a URL.
+    fn of_one(kind: Kind, at: &ObjectRef, keys: Keys) -> Self {
+        let resource = kind.resource().as_str();
         Self {
-            kind: Kind::Templates(holder),
+            kind,
             base: "/api".to_owned(),
             rest: format!("namespaces/{}/{resource}", at.namespace),
             version: Arc::default(),
@@ -109,14 +122,29 @@ impl Slice {
         self.named.iter().flat_map(|(_, keys)| keys).map(|key| &**key)
     }
 
-    /// Whether it is about one object, rather than all of a kind.
-    pub(super) fn is_of_one(&self) -> bool {
-        self.named.is_some()
+    /// Whether it is about an object that holds templates.
+    pub(super) fn is_of_templates(&self) -> bool {
+        matches!(self.kind, Kind::Templates(_))
+    }
+
+    /// The one object that it is about, if it is about one.
+    pub(super) fn one(&self) -> Option<ObjectRef> {
+        let (name, _) = self.named.as_ref()?;
+        Some(ObjectRef { namespace: self.scope(), name: Arc::clone(name) })
+    }
+
+    /// What RBAC lacks where it denies a verb.
+    pub(super) fn permission(&self, verb: &'static str) -> MissingPermission {
+        let all = MissingPermission::new(self.resource(), verb, self.scope());
+        match &self.named {
+            Some((name, _)) => all.of(Arc::clone(name)),
+            None => all,
+        }
     }
 
     /// Whether the inventory is complete without it.
     pub(super) fn is_optional(&self) -> bool {
-        self.is_of_one() || self.resource().is_optional()
+        self.is_of_templates() || self.resource().is_optional()
     }
 
     /// The path of its requests.
@@ -176,15 +204,19 @@ impl Slice {
 
     /// Whether a Secret belongs to this slice: a name can change hands between the types.
     pub(super) fn covers_secret(&self, secret: &PullSecret) -> bool {
-        matches!(self.kind, Kind::Secrets(secret_type) if *secret.secret_type == *secret_type)
-            && self.covers(&secret.at)
+        let is_of_type = match self.kind {
+            Kind::Secrets(secret_type) => *secret.secret_type == *secret_type,
+            Kind::NamedSecret => true,
+            _ => false,
+        };
+        is_of_type && self.covers(&secret.at)
     }
 }
 
 impl Kind {
     pub(super) fn resource(self) -> Resource {
         match self {
-            Self::Secrets(_) => Resource::Secrets,
+            Self::Secrets(_) | Self::NamedSecret => Resource::Secrets,
             Self::Pods => Resource::Pods,
             Self::ServiceAccounts => Resource::ServiceAccounts,
             // Only kinds that are watched have a slice.
@@ -196,7 +228,7 @@ impl Kind {
     /// The Kubernetes kind, for problems.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Secrets(_) => "Secret",
+            Self::Secrets(_) | Self::NamedSecret => "Secret",
             Self::Pods => "Pod",
             Self::ServiceAccounts => "ServiceAccount",
             Self::Controllers(kind) => kind.as_str(),
@@ -208,7 +240,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ScopeConfig;
+    use crate::config::{NamedSecret, ScopeConfig};
 
     fn scope(namespaces: &[&str], excluded: &[&str]) -> Scope {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -254,6 +286,28 @@ mod tests {
         assert_eq!(set.path(), path("v1beta1"));
         assert!(set.read_in("v1alpha1"));
         assert_eq!(set.path(), path("v1alpha1"));
+    }
+
+    #[test]
+    fn named_secrets_are_asked_for_by_their_names_and_no_others() {
+        let named =
+            |namespace: &str, name: &str| NamedSecret { namespace: namespace.to_owned(), name: name.to_owned() };
+        let config = ScopeConfig {
+            secrets: vec![named("a", "one"), named("a", "two"), named("b", "one")],
+            ..ScopeConfig::default()
+        };
+        let slices = slices(&Scope::new(&config, &[]).unwrap());
+        let secrets = slices.iter().filter(|slice| slice.resource() == Resource::Secrets);
+        let told: Vec<_> = secrets
+            .map(|slice| (slice.path(), slice.fields.clone().unwrap_or_default(), slice.labels.clone()))
+            .collect();
+        let of = |namespace: &str, name: &str| {
+            (format!("/api/v1/namespaces/{namespace}/secrets"), format!("metadata.name={name}"), None)
+        };
+        assert_eq!(told, [of("a", "one"), of("a", "two"), of("b", "one")]);
+        assert_eq!(slices[1].permission("watch"), MissingPermission::new(Resource::Secrets, "watch", "a").of("two"));
+        assert_eq!(slices.len(), 3 + 2 * 16);
+        assert!(!slices[0].is_optional());
     }
 
     #[test]

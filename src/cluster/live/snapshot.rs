@@ -1,6 +1,6 @@
 //! One look at a cluster, for a command that runs once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +114,8 @@ async fn read_templates(client: &kube::Client, scope: &Scope, interner: &Interne
     let states: BTreeMap<HookTemplateKey, HookTemplateState> = read.collect().await;
     let denied = states.iter().filter(|(_, state)| **state == Err(NotRead::Denied)).map(|(key, _)| (key, "list"));
     let missing = templates::missing(denied);
-    templates::put(inventory, states.into_iter().map(|(key, state)| (key, Arc::new(state))).collect(), &missing);
+    let states = states.into_iter().map(|(key, state)| (key, Arc::new(state))).collect();
+    templates::put(inventory, states, &mut BTreeSet::new(), missing);
 }
 
 async fn list(client: &kube::Client, slice: &Slice, scope: &Scope, interner: &Interner) -> Result<Listed, Failure> {

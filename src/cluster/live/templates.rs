@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::WatchObserver;
 use super::decode::{Item, Object, TemplateTexts};
-use super::follow::{self, Change, Context, Listed, What};
+use super::follow::{self, Bells, Change, Context, Listed, What};
 use super::slice::Slice;
 use crate::cluster::manifest::{STACK_BYTES, read_template};
 use crate::cluster::templates::{Keys, named};
@@ -57,14 +57,16 @@ pub(super) async fn follow_named<M: WatchObserver>(
     scope: &Scope,
     shared: &SharedInventory,
     metrics: &M,
+    bells: &Bells,
 ) -> Infallible {
     let (changes, mut pending) = mpsc::channel(PENDING_CHANGES);
     // What a template names is shared with nothing, and little.
     let interner = Interner::default();
-    let context = Context { client: client.clone(), scope, shared, interner: &interner, metrics, changes };
+    let context = Context { client: client.clone(), scope, shared, interner: &interner, metrics, changes, bells };
     let mut inventory = shared.subscribe();
     let mut followers: Followers<'_> = FuturesUnordered::new();
     let mut followed: BTreeMap<HookTemplateKey, Followed> = BTreeMap::new();
+    let mut told = BTreeSet::new();
     let mut next_id = 0;
     let mut look_at = Some(Instant::now());
     loop {
@@ -92,7 +94,7 @@ pub(super) async fn follow_named<M: WatchObserver>(
                     let (keys, state) = (keys.clone(), Arc::new(Err(NotRead::Pending)));
                     followed.insert(key.clone(), Followed { id, keys, state, denied: BTreeSet::new(), stop });
                 }
-                tell(shared, &wanted, &followed);
+                tell(shared, &wanted, &followed, &mut told);
                 look_at = None;
             }
             alive = inventory.changed(), if look_at.is_none() => {
@@ -108,7 +110,7 @@ pub(super) async fn follow_named<M: WatchObserver>(
                 if let Some((key, one)) = one {
                     one.take(change, key).await;
                     let wanted = shared.read(wanted);
-                    tell(shared, &wanted, &followed);
+                    tell(shared, &wanted, &followed, &mut told);
                 }
             }
             Some(stopped) = followers.next() => match stopped {
@@ -129,7 +131,8 @@ impl Followed {
             What::Unavailable if *self.state == Err(NotRead::Pending) => {
                 Err(NotRead::Failed("the API server does not answer, or cannot tell".into()))
             }
-            What::Unavailable => return,
+            // Nobody asks what would be allowed of what comes and goes.
+            What::Unavailable | What::Reviewed { .. } => return,
             What::Denied(verb) => {
                 self.denied.insert(verb);
                 if verb == "watch" && *self.state != Err(NotRead::Pending) {
@@ -184,6 +187,7 @@ fn tell(
     shared: &SharedInventory,
     wanted: &BTreeMap<HookTemplateKey, Result<Keys, NotRead>>,
     followed: &BTreeMap<HookTemplateKey, Followed>,
+    told: &mut BTreeSet<MissingPermission>,
 ) {
     let states = wanted.iter().filter_map(|(key, want)| match want {
         Ok(_) => Some((key.clone(), Arc::clone(&followed.get(key)?.state))),
@@ -192,39 +196,27 @@ fn tell(
     let states = states.collect();
     let denied = followed.iter().flat_map(|(key, one)| one.denied.iter().map(move |verb| (key, *verb)));
     let missing = missing(denied);
-    shared.update(|inventory| put(inventory, states, &missing));
+    shared.update(|inventory| put(inventory, states, told, missing));
 }
 
-/// The rules that lack for single objects.
+/// The permissions that lack for single objects.
 pub(super) fn missing<'a>(
     denied: impl Iterator<Item = (&'a HookTemplateKey, &'static str)>,
 ) -> BTreeSet<MissingPermission> {
-    let mut missing: Vec<MissingPermission> = Vec::new();
-    for ((holder, at), verb) in denied {
-        let (resource, scope) = (holder.resource(), &at.namespace);
-        let same = |one: &&mut MissingPermission| (one.resource, one.verb, &one.scope) == (resource, verb, scope);
-        let name = Arc::clone(&at.name);
-        match missing.iter_mut().find(same) {
-            Some(known) => drop(known.names.insert(name)),
-            None => missing.push(MissingPermission {
-                names: [name].into(),
-                ..MissingPermission::new(resource, verb, Arc::clone(scope))
-            }),
-        }
-    }
-    missing.into_iter().collect()
+    let of = |((holder, at), verb): (&HookTemplateKey, &'static str)| {
+        MissingPermission::new(holder.resource(), verb, Arc::clone(&at.namespace)).of(Arc::clone(&at.name))
+    };
+    denied.map(of).collect()
 }
 
-/// Bring the inventory in step; tells whether anything differs.
+/// Bring the inventory in step; tells whether anything differs. `told` is what was told last to be missing.
 pub(super) fn put(
     inventory: &mut Inventory,
     states: BTreeMap<HookTemplateKey, Arc<HookTemplateState>>,
-    missing: &BTreeSet<MissingPermission>,
+    told: &mut BTreeSet<MissingPermission>,
+    missing: BTreeSet<MissingPermission>,
 ) -> bool {
-    let general = inventory.missing_permissions.iter().filter(|one| one.names.is_empty()).cloned().collect();
-    let missing = with_named(general, missing);
-    let mut changed = missing != inventory.missing_permissions;
-    inventory.missing_permissions = missing;
+    let mut changed = inventory.tell_missing(told, missing);
     // Once complete, it stays so: a name that is new since is no reason to take the daemon out of service.
     let of_runners = |resource: &Resource| resource.group().starts_with("actions.");
     let runners_known = Resource::ALL.iter().filter(|one| of_runners(one)).all(|one| inventory.synced.contains(one));
@@ -234,17 +226,6 @@ pub(super) fn put(
     changed |= inventory.hook_templates != states;
     inventory.hook_templates = states;
     changed
-}
-
-/// All rules that lack: those for all objects of a scope, and those of `known` for single objects that they do not cover.
-pub(super) fn with_named(
-    general: BTreeSet<MissingPermission>,
-    known: &BTreeSet<MissingPermission>,
-) -> BTreeSet<MissingPermission> {
-    let place = |one: &MissingPermission| (one.resource, one.verb, Arc::clone(&one.scope));
-    let covered = |one: &MissingPermission| general.iter().any(|known| place(known) == place(one));
-    let named: Vec<_> = known.iter().filter(|one| !one.names.is_empty() && !covered(one)).cloned().collect();
-    general.into_iter().chain(named).collect()
 }
 
 /// The templates in the list of one object.

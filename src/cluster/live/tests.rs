@@ -22,7 +22,7 @@ const WATCHES: usize = Resource::ALL.len();
 const DOCUMENT: &str = r#"{"auths":{"ghcr.io":{"auth":"bWU6Z2hwX2NhbmFyeQ=="}}}"#;
 
 #[derive(Clone, Default)]
-struct Errors(Arc<Mutex<Vec<(Resource, &'static str)>>>);
+pub(super) struct Errors(Arc<Mutex<Vec<(Resource, &'static str)>>>);
 
 impl WatchObserver for Errors {
     fn error(&self, resource: Resource, reason: &'static str) {
@@ -32,7 +32,7 @@ impl WatchObserver for Errors {
 }
 
 impl Errors {
-    fn all(&self) -> Vec<(Resource, &'static str)> {
+    pub(super) fn all(&self) -> Vec<(Resource, &'static str)> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -53,16 +53,21 @@ impl std::io::Write for Log {
 
 pub(super) struct Running {
     pub(super) shared: SharedInventory,
-    errors: Errors,
+    pub(super) errors: Errors,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), WatchEnded>>,
 }
 
 impl Running {
     pub(super) fn start(api: &FakeApi, scope: Scope) -> Self {
+        Self::start_writing(api, scope, false)
+    }
+
+    pub(super) fn start_writing(api: &FakeApi, scope: Scope, events: bool) -> Self {
         let shared = SharedInventory::new(Inventory::default());
         let (errors, shutdown) = (Errors::default(), CancellationToken::new());
-        let task = tokio::spawn(watch_cluster(api.client(), scope, shared.clone(), errors.clone(), shutdown.clone()));
+        let (observer, stop) = (errors.clone(), shutdown.clone());
+        let task = tokio::spawn(watch_cluster(api.client(), scope, shared.clone(), events, observer, stop));
         Self { shared, errors, shutdown, task }
     }
 
@@ -85,7 +90,7 @@ impl Running {
     }
 
     /// Wait until all watches have been open for a while.
-    async fn watching(&self, api: &FakeApi) {
+    pub(super) async fn watching(&self, api: &FakeApi) {
         self.synced().await;
         while api.watch_count() < WATCHES {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -93,7 +98,7 @@ impl Running {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 
-    fn secrets(&self) -> Vec<String> {
+    pub(super) fn secrets(&self) -> Vec<String> {
         self.shared.read(|inventory| inventory.secrets.keys().map(ToString::to_string).collect())
     }
 
@@ -103,7 +108,7 @@ impl Running {
     }
 }
 
-fn secret_of(namespace: &str, name: &str, secret_type: &str) -> Value {
+pub(super) fn secret_of(namespace: &str, name: &str, secret_type: &str) -> Value {
     let key = if secret_type == DOCKERCFG_TYPE { ".dockercfg" } else { ".dockerconfigjson" };
     json!({
         "metadata": {
@@ -116,11 +121,11 @@ fn secret_of(namespace: &str, name: &str, secret_type: &str) -> Value {
     })
 }
 
-fn secret(namespace: &str, name: &str) -> Value {
+pub(super) fn secret(namespace: &str, name: &str) -> Value {
     secret_of(namespace, name, DOCKERCONFIGJSON_TYPE)
 }
 
-fn pod(name: &str, phase: &str) -> Value {
+pub(super) fn pod(name: &str, phase: &str) -> Value {
     json!({
         "metadata": {"namespace": "ci", "name": name},
         "spec": {"containers": [{"name": "main", "image": "ghcr.io/org/img"}], "imagePullSecrets": [{"name": "a"}]},
@@ -128,7 +133,7 @@ fn pod(name: &str, phase: &str) -> Value {
     })
 }
 
-fn at(namespace: &str, name: &str) -> ObjectRef {
+pub(super) fn at(namespace: &str, name: &str) -> ObjectRef {
     ObjectRef::new(namespace, name)
 }
 
@@ -513,8 +518,7 @@ async fn one_look_at_nothing_is_an_error_not_an_empty_cluster() {
 
     api.fail_next("pods", "list", Fault::Answer(401, status(401, "Unauthorized").to_string()));
     let error = snapshot_cluster(&api.client(), &Scope::default()).await.unwrap_err();
-    assert!(matches!(error, SnapshotError::Unauthenticated));
-    assert!(api.version() == 0);
+    assert!(matches!(error, SnapshotError::Unauthenticated) && api.version() == 0, "{error:?}");
 }
 
 fn scale_set(name: &str) -> Value {

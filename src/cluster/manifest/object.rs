@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             let found = templates::of_secret(&shape, self.interner);
             self.hook_templates(TemplateHolder::Secret, secret.at.clone(), found);
         }
-        if !self.scope.admits_secret(&node.read::<LabelShape>()?.metadata.labels) {
+        if !self.scope.admits_secret(&secret.at, &node.read::<LabelShape>()?.metadata.labels) {
             return Ok(());
         }
         self.contents.objects.push(Loaded::Secret(Arc::new(secret)));

@@ -1,6 +1,7 @@
 //! Rows of workloads.
 
 use super::*;
+use crate::config::NamedSecret;
 
 const ALICE: Login<'static> = ("alice", "pw-a");
 const BOB: Login<'static> = ("bob", "pw-b");
@@ -171,10 +172,20 @@ fn an_absent_secret_proves_nothing_where_it_could_not_be_seen() {
     assert_eq!(absent(&|world| world.inventory.synced.clear(), "gone"), unseen);
     assert_eq!(absent(&|world| world.config.scope.namespaces = vec!["b".to_owned()], "gone"), unseen);
     assert_eq!(absent(&|world| world.config.scope.exclude_namespaces = vec!["a".to_owned()], "gone"), unseen);
+    assert_eq!(absent(&|world| world.config.scope.read_secrets = false, "gone"), unseen);
+    let only = |name: &str| NamedSecret { namespace: "a".to_owned(), name: name.to_owned() };
+    assert_eq!(absent(&|world| world.config.scope.secrets = vec![only("other")], "gone"), unseen, "nobody looked");
+    assert_eq!(absent(&|world| world.config.scope.secrets = vec![only("gone")], "gone"), (Outlook::Uncovered, 1));
     assert_eq!(absent(&|_| (), "runner-abcde-secret-0123abcd"), unseen, "a Secret of one job");
     let denied = crate::cluster::MissingPermission::new(Resource::Secrets, "list", "");
     let deny = |world: &mut World| world.inventory.missing_permissions.extend([denied.clone()]);
     assert_eq!(absent(&deny, "gone"), unseen);
+    let named = |name: &'static str| {
+        let denied = crate::cluster::MissingPermission::new(Resource::Secrets, "list", "a").of(name);
+        move |world: &mut World| world.inventory.missing_permissions.extend([denied.clone()])
+    };
+    assert_eq!(absent(&named("gone"), "gone"), unseen);
+    assert_eq!(absent(&named("other"), "gone"), (Outlook::Uncovered, 1), "a refusal of another one");
 }
 
 #[test]

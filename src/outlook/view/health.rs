@@ -1,10 +1,8 @@
 //! The daemon's own health, in lines that every face shows: inventory, permissions, registries, clocks, rate limits,
 //! schedule.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::relative;
-use crate::cluster::{MissingPermission, Resource};
+use crate::cluster::{Resource, missing_rules};
 use crate::credential::Severity;
 use crate::outlook::Snapshot;
 
@@ -65,6 +63,11 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthLine> {
     let mut lines = Vec::new();
     // What a cluster may lack is told only where it is awaited.
     for (resource, synced) in daemon.synced.iter().filter(|(resource, synced)| !(*synced && resource.is_optional())) {
+        if *resource == Resource::Secrets && daemon.secrets_left_out {
+            let detail = "left out by choice (scope.readSecrets): of no credential it is known whether it works";
+            lines.push(line(HealthState::Unknown, "inventory of secrets".to_owned(), detail.to_owned()));
+            continue;
+        }
         let detail = if *synced { "complete" } else { "the first list has not arrived yet" };
         lines.push(line(
             HealthState::warn_if(!synced),
@@ -107,66 +110,4 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthLine> {
         if lag < 1.0 { "on time".to_owned() } else { format!("the most overdue exchange is {lag:.0} s late") },
     ));
     lines
-}
-
-/// A rule that lacks in RBAC: the verbs of one resource in one scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingRule<'a> {
-    resource: Resource,
-    scope: &'a str,
-    verbs: Vec<&'static str>,
-    /// The objects that are wanted; empty for all.
-    names: BTreeSet<&'a str>,
-}
-
-impl MissingRule<'_> {
-    /// What cannot be done, in words.
-    fn subject(&self) -> String {
-        let place = if self.scope.is_empty() { "in all namespaces".to_owned() } else { format!("in {}", self.scope) };
-        let names = if self.names.is_empty() { String::new() } else { format!(" {}", self.list(", ")) };
-        format!("permission to {} {}{names} {place}", self.verbs.join(" and "), self.resource.as_str())
-    }
-}
-
-impl MissingRule<'_> {
-    fn list(&self, separator: &str) -> String {
-        self.names.iter().copied().collect::<Vec<_>>().join(separator)
-    }
-}
-
-/// The rule as it is to be added: `add to the ClusterRole: {apiGroups: [""], ...}`, in YAML that can be pasted.
-impl std::fmt::Display for MissingRule<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.scope.is_empty() {
-            f.write_str("add to the rules of the ClusterRole: ")?;
-        } else {
-            write!(f, "add to the rules of the Role in namespace {}: ", self.scope)?;
-        }
-        let verbs: Vec<String> = self.verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
-        write!(f, "- {{apiGroups: [\"{}\"], resources: [\"{}\"], ", self.resource.group(), self.resource.as_str())?;
-        if !self.names.is_empty() {
-            write!(f, "resourceNames: [\"{}\"], ", self.list("\", \""))?;
-        }
-        write!(f, "verbs: [{}]}}", verbs.join(", "))
-    }
-}
-
-/// The rules to add, one per resource and scope.
-pub fn missing_rules(missing: &[MissingPermission]) -> Vec<MissingRule<'_>> {
-    let mut by_place: BTreeMap<(Resource, &str, bool), MissingRule<'_>> = BTreeMap::new();
-    for permission in missing {
-        let (resource, scope) = (permission.resource, &*permission.scope);
-        let is_named = !permission.names.is_empty();
-        let rule = by_place.entry((resource, scope, is_named)).or_insert_with(|| MissingRule {
-            resource,
-            scope,
-            verbs: Vec::new(),
-            names: BTreeSet::new(),
-        });
-        // What is followed by its name needs both, and the second is not asked for before the first is granted.
-        let verbs = if is_named { &["list", "watch"][..] } else { &[permission.verb][..] };
-        rule.verbs.extend(verbs.iter().filter(|verb| !rule.verbs.contains(verb)).copied().collect::<Vec<_>>());
-        rule.names.extend(permission.names.iter().map(|name| &**name));
-    }
-    by_place.into_values().collect()
 }

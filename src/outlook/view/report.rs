@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
-use crate::cluster::Problem;
+use crate::cluster::{MissingRule, Problem, missing_rules};
 use crate::credential::{Finding, Severity, TokenKind};
 use crate::outlook::{CredentialRow, ImageRow, Outlook, SecretFindings, Snapshot, WorkloadRow};
 use crate::verdict::{EvidenceRow, Status};
@@ -27,6 +27,8 @@ pub struct Report<'a> {
     pub findings: Vec<SecretFindingView<'a>>,
     /// Input that could not be read.
     pub problems: &'a [Problem],
+    /// Rules that lack in RBAC.
+    pub missing_permissions: Vec<MissingRuleView>,
     /// Counts.
     pub summary: Summary,
 }
@@ -40,8 +42,39 @@ pub fn report(snapshot: &Snapshot) -> Report<'_> {
         workloads: snapshot.workloads.iter().map(WorkloadView::from).collect(),
         findings: snapshot.findings.iter().flat_map(secret_findings).collect(),
         problems: &snapshot.problems,
+        missing_permissions: missing_permissions(snapshot),
         summary: summary(snapshot),
     }
+}
+
+/// A rule that lacks in RBAC.
+#[derive(Debug, Serialize)]
+pub struct MissingRuleView {
+    /// The API group, empty for the core.
+    pub api_group: &'static str,
+    /// The plural.
+    pub resource: &'static str,
+    /// The verbs.
+    pub verbs: Vec<&'static str>,
+    /// The namespace of the Role; empty for a `ClusterRole`.
+    pub namespace: String,
+    /// The objects; empty for all.
+    pub resource_names: Vec<String>,
+    /// The item of `rules` to add, in YAML.
+    pub rule: String,
+}
+
+/// The rules that lack.
+pub fn missing_permissions(snapshot: &Snapshot) -> Vec<MissingRuleView> {
+    let view = |rule: &MissingRule<'_>| MissingRuleView {
+        api_group: rule.resource().group(),
+        resource: rule.resource().as_str(),
+        verbs: rule.verbs().to_vec(),
+        namespace: rule.namespace().to_owned(),
+        resource_names: rule.names().map(str::to_owned).collect(),
+        rule: rule.rule(),
+    };
+    missing_rules(&snapshot.daemon.missing_permissions).iter().map(view).collect()
 }
 
 /// A credential; the labels of the metrics under the same names.

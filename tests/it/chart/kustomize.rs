@@ -31,9 +31,19 @@ fn objects(text: &str) -> BTreeMap<String, Value> {
 
 #[tokio::test]
 async fn the_overlays_are_the_chart() {
-    for (overlay, config) in
-        [("cluster", "{}"), ("namespaces", r#"{"scope":{"namespaces":["arc-runners","arc-systems"]}}"#)]
-    {
+    let named = r#"{"scope":{"secrets":[{"namespace":"arc-runners","name":"ghcr-pull"},{"namespace":"arc-systems","name":"ghcr-pull"}]}}"#;
+    let in_a_file = r#"{"state":{"kind":"file","path":"/var/lib/pull-patrol/state"}}"#;
+    let in_config_maps = r#"{"tokenIdKeyFile":"/var/run/token-id/key","state":{"kind":"configMap","namespace":"pull-patrol","name":"pull-patrol-verdicts"}}"#;
+    let overlays: [(&str, &str, &[&str]); 5] = [
+        ("cluster", "{}", &[]),
+        ("namespaces", r#"{"scope":{"namespaces":["arc-runners","arc-systems"]}}"#, &[]),
+        ("named", named, &["--set=rbac.secrets=named"]),
+        ("state-file", in_a_file, &["--set=state.volume=persistentVolumeClaim"]),
+        ("state-config-map", in_config_maps, &["--set=tokenIdKey.existingSecret=token-id"]),
+    ];
+    let there = std::fs::read_dir(checkout().join("deploy/kustomize/overlays")).expect("the overlays").count();
+    assert_eq!(there, overlays.len(), "an overlay that nothing compares");
+    for (overlay, config, flags) in overlays {
         let folder = checkout().join("deploy/kustomize/overlays").join(overlay);
         let made = run(&program("KUBECTL"), ["kustomize", &folder.to_string_lossy()].map(str::to_owned)).await;
         let made = objects(&made.expect_success("kubectl kustomize"));
@@ -41,7 +51,8 @@ async fn the_overlays_are_the_chart() {
         let chart = super::chart();
         let arguments = ["template", "pull-patrol", &chart.to_string_lossy(), "--namespace=pull-patrol"];
         let config = format!("--set-json=config={config}");
-        let rendered = run(&program(HELMS[0]), arguments.into_iter().chain([&*config])).await;
+        let rendered =
+            run(&program(HELMS[0]), arguments.into_iter().chain([&*config]).chain(flags.iter().copied())).await;
         let rendered = objects(&rendered.expect_success("helm template"));
 
         assert_eq!(made.keys().collect::<Vec<_>>(), rendered.keys().collect::<Vec<_>>(), "{overlay}");

@@ -1,0 +1,76 @@
+{{- /* What cannot be meant of the state is said here rather than by a daemon that does not start. */}}
+{{- define "pull-patrol.checkState" -}}
+{{- $config := .Values.config }}
+{{- $state := $config.state | default dict }}
+{{- $config_folder := "/etc/pull-patrol" }}
+{{- if eq ($state.kind | default "none") "configMap" }}
+{{- if not (and $state.namespace $state.name) }}
+{{- fail "config.state: kind configMap needs namespace and name" }}
+{{- end }}
+{{- if not $config.tokenIdKeyFile }}
+{{- fail "config.state: kind configMap needs config.tokenIdKeyFile; set tokenIdKey.existingSecret too" }}
+{{- end }}
+{{- end }}
+{{- if eq ($state.kind | default "none") "file" }}
+{{- if not (and $state.path (isAbs $state.path)) }}
+{{- fail "config.state: kind file needs an absolute path, for example /var/lib/pull-patrol/state" }}
+{{- end }}
+{{- if and (ne .Values.state.volume "none") (has (dir $state.path) (list "/" $config_folder)) }}
+{{- fail (printf "config.state.path: the volume of the state would be mounted over %s; choose a folder of its own" (dir $state.path)) }}
+{{- end }}
+{{- end }}
+{{- if and (eq .Values.state.volume "persistentVolumeClaim") (ne ($state.kind | default "none") "file") }}
+{{- fail "state.volume: persistentVolumeClaim belongs to config.state.kind: file" }}
+{{- end }}
+{{- if .Values.tokenIdKey.existingSecret }}
+{{- if not (and $config.tokenIdKeyFile (isAbs $config.tokenIdKeyFile)) }}
+{{- fail "tokenIdKey.existingSecret needs config.tokenIdKeyFile, the absolute path to mount its key at" }}
+{{- end }}
+{{- if has (dir $config.tokenIdKeyFile) (list "/" $config_folder (dir ($state.path | default "/"))) }}
+{{- fail (printf "config.tokenIdKeyFile: the key would be mounted over %s; choose a folder of its own" (dir $config.tokenIdKeyFile)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "pull-patrol.keepsFile" -}}
+{{- $state := .Values.config.state | default dict }}
+{{- if and (eq ($state.kind | default "none") "file") (ne .Values.state.volume "none") }}yes{{ end }}
+{{- end }}
+
+{{- define "pull-patrol.stateClaim" -}}
+{{- .Values.state.existingClaim | default (printf "%s-state" (include "pull-patrol.fullname" .)) }}
+{{- end }}
+
+{{- define "pull-patrol.stateMounts" -}}
+{{- if include "pull-patrol.keepsFile" . }}
+- name: state
+  mountPath: {{ dir .Values.config.state.path }}
+{{- end }}
+{{- if .Values.tokenIdKey.existingSecret }}
+- name: token-id-key
+  mountPath: {{ dir .Values.config.tokenIdKeyFile }}
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "pull-patrol.stateVolumes" -}}
+{{- if include "pull-patrol.keepsFile" . }}
+- name: state
+  {{- if eq .Values.state.volume "persistentVolumeClaim" }}
+  persistentVolumeClaim:
+    claimName: {{ include "pull-patrol.stateClaim" . }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ .Values.state.size }}
+  {{- end }}
+{{- end }}
+{{- with .Values.tokenIdKey.existingSecret }}
+- name: token-id-key
+  secret:
+    secretName: {{ . }}
+    defaultMode: 256
+    items:
+      - key: {{ $.Values.tokenIdKey.key }}
+        path: {{ base $.Values.config.tokenIdKeyFile }}
+{{- end }}
+{{- end }}
