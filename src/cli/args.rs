@@ -111,6 +111,18 @@ pub struct ServeArgs {
     /// Take objects from this manifest file or folder, re-read on change, instead of from a cluster (repeatable)
     #[arg(long = "manifests", env = "PULL_PATROL_MANIFESTS", value_name = "PATH", value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,
+    /// Which of several processes this is, from 0: a number, or the name of a pod that ends in one, as a StatefulSet gives
+    #[arg(long = "shard.index", env = "PULL_PATROL_SHARD_INDEX", value_name = "INDEX", value_parser = shard_index)]
+    pub shard_index: Option<u16>,
+    /// How many processes share the logins
+    #[arg(long = "shard.count", env = "PULL_PATROL_SHARD_COUNT", value_name = "COUNT")]
+    pub shard_count: Option<u16>,
+}
+
+/// `2`, or the name of the third pod of a `StatefulSet`: `pull-patrol-2`.
+fn shard_index(text: &str) -> Result<u16, String> {
+    let number = text.rsplit_once('-').map_or(text, |(_, ordinal)| ordinal);
+    number.parse().map_err(|_| "neither a number nor the name of a pod that ends in one".to_owned())
 }
 
 /// Flags of `check`.
@@ -180,6 +192,23 @@ mod tests {
             let expected = format!("PULL_PATROL_{}", long.to_uppercase().replace(['.', '-'], "_"));
             let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
             assert_eq!(variable.as_deref(), Some(expected.as_str()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_pod_tells_its_shard() {
+        let index = |text: &str| {
+            let cli = Cli::try_parse_from(["pull-patrol", "serve", "--shard.index", text]);
+            cli.map(|cli| match cli.command {
+                Command::Serve(args) => args.shard_index,
+                other => panic!("{other:?}"),
+            })
+        };
+        for (text, expected) in [("0", 0), ("17", 17), ("pull-patrol-2", 2), ("a-10", 10)] {
+            assert_eq!(index(text).expect(text), Some(expected), "{text}");
+        }
+        for text in ["pull-patrol-7d9f8b6c5-x2x4q", "pull-patrol", "-", "1.5", "70000"] {
+            assert!(index(text).is_err(), "{text}");
         }
     }
 

@@ -71,6 +71,7 @@ pub(super) fn in_our_words(message: &str) -> String {
         ),
         ("invalid u64", "expected a whole number from 0 on"),
         ("invalid u32", "expected a whole number from 0 on"),
+        ("invalid u16", "expected a whole number from 0 to 65535"),
         ("invalid f64", "expected a number"),
         ("sequence start", "a list"),
         ("mapping start", "keys with values"),
@@ -108,6 +109,7 @@ fn check(config: &Config) -> Result<(), (String, String)> {
         return refuse("issuer.interval", "must be at least 1s");
     }
     config.state.check(config.token_id_key_file.is_some())?;
+    config.shard.check()?;
     for (index, registry) in config.registries.iter().enumerate() {
         let key = |name: &str| format!("registries[{index}].{name}");
         if registry.host.trim().is_empty() {
@@ -218,7 +220,7 @@ mod tests {
     #[case("state: {kind: redis}", &["redis", "line 1"])]
     #[case("probe: {}\nstate: {kind: none, dir: a}", &["dir", "line 2"])]
     #[case("leaderElection: {enabled: false}", &["leaderElection", "line 1"])]
-    #[case("shard: {index: 0}", &["shard", "line 1"])]
+    #[case("shards: {index: 0}", &["shards", "line 1"])]
     #[case("probe: {}\nevents: maybe", &["line 2"])]
     #[case("probe: {}\nevent: true", &["event", "line 2"])]
     #[case("registries: {host: x}", &["expected a list", "line 1"])]

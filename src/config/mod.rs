@@ -4,11 +4,13 @@
 
 mod duration;
 mod load;
+mod shard;
 mod state;
 mod web;
 
 pub use duration::{DurationError, parse_duration};
 pub use load::{ConfigError, load, parse};
+pub use shard::ShardConfig;
 pub use state::{StateConfig, StateKind, StateStore};
 pub use web::{BcryptHash, ClientAuth, HttpServerConfig, MaxVersion, MinVersion, TlsServerConfig, WebConfig};
 
@@ -42,6 +44,9 @@ pub struct Config {
     /// Where verdicts survive a restart.
     #[serde(deserialize_with = "or_default")]
     pub state: StateConfig,
+    /// Which of several processes this is.
+    #[serde(deserialize_with = "or_default")]
+    pub shard: ShardConfig,
 }
 
 /// A switch that is on where nobody turned it.

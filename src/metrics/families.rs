@@ -4,7 +4,7 @@ use super::text::{Series, Value};
 use crate::cluster::Resource;
 use crate::credential::{FindingKind, TokenKind};
 use crate::outlook::view::broken_references;
-use crate::outlook::{CredentialRow, Snapshot, WorkloadRow};
+use crate::outlook::{CredentialRow, Snapshot, WorkloadPart, WorkloadRow};
 
 /// One family: how many rows of the snapshot feed it, and how one row is written (as no, one or several series).
 pub(super) struct Family {
@@ -27,6 +27,20 @@ fn workload_labels(row: &WorkloadRow) -> Labels<'_, 4> {
         ("workload_name", &row.key.name),
         ("pod_role", row.key.role.as_str()),
     ]
+}
+
+fn part_labels(part: &WorkloadPart) -> Labels<'_, 4> {
+    [
+        ("workload_namespace", &part.key.namespace),
+        ("workload_kind", &part.key.kind),
+        ("workload_name", &part.key.name),
+        ("pod_role", part.key.role.as_str()),
+    ]
+}
+
+/// One part of so many.
+fn share_of(shards: usize) -> f64 {
+    u32::try_from(shards.max(1)).map_or(0.0, |shards| f64::from(shards).recip())
 }
 
 /// A family with at most one series per credential.
@@ -209,6 +223,21 @@ pub(super) static FAMILIES: &[Family] = &[
             }
         },
     },
+    Family {
+        name: "pullsecret_workload_outlook_part",
+        help: "What one of several shards knows of an image of a workload whose credentials are theirs: its outlook by the credentials of this shard, as a part of 1. Parts of one outlook that add up to 1 are the outlook of the image.",
+        rows: |snapshot| snapshot.parts.len(),
+        write: |snapshot, row, series| {
+            let part = &snapshot.parts[row];
+            let more = [
+                ("image", &*part.image),
+                ("pull_secrets", &part.secrets.join(",")),
+                ("shard", &snapshot.daemon.shard.index().to_string()),
+                ("outlook", part.outlook.as_str()),
+            ];
+            series.push(&part_labels(part), &more, Value::Float(share_of(part.shards)));
+        },
+    },
     single!("pullpatrol_logins", "Distinct logins (registry, user name, password).", |snapshot| Value::count(
         snapshot.daemon.logins
     )),
@@ -249,6 +278,16 @@ pub(super) static FAMILIES: &[Family] = &[
             let waiting = &snapshot.daemon.waiting[row];
             let labels = [("secret_namespace", &*waiting.namespace), ("registry", &waiting.host)];
             series.push(&labels, &[], Value::count(waiting.logins));
+        },
+    },
+    Family {
+        name: "pullpatrol_shards",
+        help: "How many processes share the logins; the label tells which of them this is.",
+        rows: |_| 1,
+        write: |snapshot, _, series| {
+            let shard = snapshot.daemon.shard;
+            let count = Value::count(usize::from(shard.count()));
+            series.push(&[("shard", &shard.index().to_string())], &[], count);
         },
     },
     Family {

@@ -14,3 +14,4 @@ mod text;
 pub use daemon::{BuildInfo, DaemonMetrics};
 pub use encoder::SnapshotEncoder;
 pub use exposition::{CONTENT_TYPE, Exposition, GzipBody};
+pub use process::max_open_files;

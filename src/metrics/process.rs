@@ -70,6 +70,13 @@ impl Collector for ProcessCollector {
     }
 }
 
+/// How many files this process may have open at once; `None` where the system does not tell.
+pub fn max_open_files() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// What `/proc` told.
 #[derive(Debug, Default, PartialEq)]
 struct Reading {

@@ -58,6 +58,7 @@ pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
         generated_at: now,
         credentials,
         workloads: workloads.rows,
+        parts: workloads.parts,
         copies,
         findings: secret_findings(inputs.book),
         problems: problems(inputs),
@@ -68,7 +69,10 @@ pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
 
 /// Findings of Secrets as a whole; those of a malformed Secret stand in its row.
 fn secret_findings(book: &Book) -> Vec<SecretFindings> {
-    let told = book.secrets.iter().filter(|(_, record)| record.malformed.is_none() && !record.findings.is_empty());
+    let told = book
+        .secrets
+        .iter()
+        .filter(|(at, record)| record.malformed.is_none() && !record.findings.is_empty() && book.shows_secret(at));
     told.map(|(at, record)| {
         let mut findings = record.findings.clone();
         super::findings::sort(&mut findings);
@@ -81,7 +85,7 @@ fn secret_findings(book: &Book) -> Vec<SecretFindings> {
 fn problems(inputs: &Inputs<'_>) -> Vec<Problem> {
     let source = if inputs.inventory.origin == Origin::Cluster { "cluster" } else { "manifests" };
     let too_many = inputs.book.secrets.iter().filter_map(|(at, record)| {
-        let entries = record.too_many?;
+        let entries = record.too_many.filter(|_| inputs.book.shows_secret(at))?;
         Some(Problem {
             source: source.to_owned(),
             index: None,
@@ -118,9 +122,11 @@ fn registries(inputs: &Inputs<'_>) -> Vec<RegistryRow> {
 
 fn daemon(inputs: &Inputs<'_>, now: DateTime<Utc>) -> DaemonFacts {
     let skew = |host: &Arc<str>| Some((Arc::clone(host), inputs.ledger.registry(host).clock_skew_seconds?));
+    let book = inputs.book;
     DaemonFacts {
-        logins: inputs.book.logins.len(),
-        pull_secrets: inputs.book.secrets.values().filter(|record| !record.skipped).count(),
+        shard: book.shard(),
+        logins: book.logins.values().filter(|login| login.shard == book.shard().index()).count(),
+        pull_secrets: book.secrets.iter().filter(|(at, record)| !record.skipped && book.shows_secret(at)).count(),
         synced: Resource::ALL.map(|resource| (resource, inputs.inventory.synced.contains(&resource))).to_vec(),
         secrets_left_out: !inputs.config.scope.read_secrets,
         missing_permissions: MissingPermission::merged(&inputs.inventory.missing_permissions),

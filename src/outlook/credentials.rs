@@ -10,6 +10,7 @@ use super::build::Inputs;
 use super::findings;
 use super::images::{ImageId, Images};
 use super::logins::{LoginFacts, Logins};
+use super::parts;
 use super::workloads::{Pulls, Workloads};
 use super::{Copies, CredentialRow};
 use crate::cluster::ObjectRef;
@@ -38,6 +39,8 @@ pub(super) struct RowOf<'a> {
     pub(super) registry: Arc<str>,
     /// None for a malformed Secret.
     entries: Ids,
+    /// The shard that shows it.
+    pub(super) shard: u16,
 }
 
 /// Entries of one row: mostly one, which is kept in place.
@@ -84,14 +87,15 @@ impl<'a> Entries<'a> {
         for (at, record) in &book.secrets {
             if record.malformed.is_some() {
                 this.malformed.push((at, this.rows.len()));
-                this.rows.push(RowOf { at, record, registry: Arc::clone(&nothing), entries: Ids::None });
+                let shard = book.shard().of_secret(at);
+                this.rows.push(RowOf { at, record, registry: Arc::clone(&nothing), entries: Ids::None, shard });
                 continue;
             }
             this.of_secret.push((at, this.all.len()));
             if let [entry] = &*record.credentials {
                 let (registry, entries) = (Arc::clone(&entry.written), Ids::One([this.all.len()]));
                 this.all.push(EntryOf { at, record, entry, row: this.rows.len() });
-                this.rows.push(RowOf { at, record, registry, entries });
+                this.rows.push(RowOf { at, record, registry, entries, shard: entry.shard });
                 continue;
             }
             let mut by_registry: BTreeMap<&Arc<str>, Vec<EntryId>> = BTreeMap::new();
@@ -103,7 +107,10 @@ impl<'a> Entries<'a> {
                 for id in &entries {
                     this.all[*id].row = this.rows.len();
                 }
-                this.rows.push(RowOf { at, record, registry: Arc::clone(registry), entries: Ids::Several(entries) });
+                // As the book borrows: the first entry decides.
+                let shard = entries.first().map_or(0, |first| this.all[*first].entry.shard);
+                let (registry, entries) = (Arc::clone(registry), Ids::Several(entries));
+                this.rows.push(RowOf { at, record, registry, entries, shard });
             }
         }
         this
@@ -217,6 +224,8 @@ pub(super) fn judge_entries<'l>(
                 },
                 facts.and_then(|facts| facts.date).unwrap_or(now),
             );
+            // What another shard asks about is not known here, whatever the text tells.
+            let status = if login.is_some() && facts.is_none() { Status::Unverified } else { status };
             judged.findings.extend(facts.iter().flat_map(|facts| &facts.findings));
             judged.pull_proven |= needed.pull_proven;
             if nth == 0 || judged.status.worse(status) != judged.status {
@@ -316,7 +325,7 @@ pub(super) fn rows(
         row.findings = one_per_kind(row.findings.iter().cloned().chain(more).collect());
     }
     let copies = maker.several();
-    (rows, copies)
+    parts::shown(inputs.book.shard(), entries, rows, copies)
 }
 
 /// In order, with one series and one line per kind: the worst.

@@ -30,13 +30,14 @@ pub(super) struct LoginFacts {
     pub(super) date: Option<DateTime<Utc>>,
 }
 
-/// By login.
+/// By login; none of what another shard asks about.
 #[derive(Debug)]
 pub(super) struct Logins(HashMap<LoginId, LoginFacts>);
 
 impl Logins {
     pub(super) fn of(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Self {
-        Self(inputs.book.logins.iter().map(|(id, login)| (*id, LoginFacts::of(inputs, login, now))).collect())
+        let asked = inputs.book.logins.iter().filter(|(id, _)| inputs.book.asks(**id));
+        Self(asked.map(|(id, login)| (*id, LoginFacts::of(inputs, login, now))).collect())
     }
 
     pub(super) fn get(&self, login: LoginId) -> Option<&LoginFacts> {

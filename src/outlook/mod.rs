@@ -12,6 +12,7 @@ mod gaps;
 mod images;
 mod live;
 mod logins;
+mod parts;
 mod references;
 mod snapshot;
 pub mod view;
@@ -21,7 +22,7 @@ mod workloads;
 pub use build::{Inputs, build};
 pub use snapshot::{
     Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
-    WorkloadRow,
+    WorkloadPart, WorkloadRow,
 };
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cluster::{MissingPermission, Problem, Resource};
 use crate::credential::{Finding, Severity, TokenKind};
-use crate::plan::Waiting;
+use crate::plan::{Shard, Waiting};
 use crate::probe::RateLimit;
 use crate::verdict::{EvidenceRow, Status};
 use crate::workload::{Gone, PullFailure, WorkloadKey};
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub credentials: Vec<CredentialRow>,
     /// Sorted by key.
     pub workloads: Vec<WorkloadRow>,
+    /// Images of workloads whose credentials are of several shards, as far as this one knows.
+    pub parts: Vec<WorkloadPart>,
     /// Tokens that stand in more than one credential.
     pub copies: Vec<Copies>,
     /// Findings of Secrets that have no credential row (`no_entries`, `wrong_type`).
@@ -205,6 +207,21 @@ impl WorkloadRow {
     }
 }
 
+/// What this shard knows of an image whose credentials, or those of another image of the workload, are of several shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadPart {
+    /// The workload.
+    pub key: WorkloadKey,
+    /// The image as written.
+    pub image: Arc<str>,
+    /// The pull Secrets of the pods, in order.
+    pub secrets: Arc<[Arc<str>]>,
+    /// Its outlook by the credentials of this shard alone: `Ok` when one of them works, `Blocked` when all of them fail.
+    pub outlook: Outlook,
+    /// How many shards have a credential for it.
+    pub shards: usize,
+}
+
 /// One image of a workload.
 #[derive(Clone, Debug)]
 pub struct ImageRow {
@@ -256,6 +273,8 @@ pub struct RegistryRow {
 /// About the daemon itself.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonFacts {
+    /// Which of several processes this is.
+    pub shard: Shard,
     /// Distinct logins.
     pub logins: usize,
     /// Pull Secrets.

@@ -1,5 +1,6 @@
 //! Reasons and fixes in words. Nothing here ever holds a secret: commands name a place where the person puts the token.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -43,6 +44,8 @@ pub(super) enum Cause {
     AnonymousNotProven,
     /// These match, and none is proven for this image yet.
     NotProven(Vec<Arc<str>>),
+    /// These match, and these shards ask about them.
+    OfOtherShards(BTreeSet<(Arc<str>, u16)>),
     /// These match, in this order, and all of them fail.
     AllFail(Vec<Failing>),
 }
@@ -85,6 +88,10 @@ pub(super) fn explain(key: &WorkloadKey, pull: &Pull, cause: &Cause) -> (String,
         ),
         Cause::NotProven(secrets) => {
             (format!("{image}: not proven yet with {}", list(secrets.iter().map(AsRef::as_ref))), String::new())
+        }
+        Cause::OfOtherShards(secrets) => {
+            let each = secrets.iter().map(|(secret, shard)| format!("{secret} (shard {shard})"));
+            (format!("{image}: not proven here, since other processes ask about {}", list(each)), String::new())
         }
         Cause::AllFail(failing) => {
             let each = failing.iter().map(|one| format!("{} ({})", one.secret, one.status.as_str()));

@@ -13,9 +13,10 @@ use super::gaps;
 use super::images::{Image, ImageId, Images};
 use super::live;
 use super::logins::Logins;
+use super::parts;
 use super::references;
 use super::words::{self, Cause};
-use super::{ImageRow, MatchedCredential, Outlook, WorkloadRow};
+use super::{ImageRow, MatchedCredential, Outlook, WorkloadPart, WorkloadRow};
 use crate::cluster::{DOCKERCFG_TYPE, ObjectRef};
 use crate::credential::{Finding, ImageName, RegistryKey};
 use crate::plan::{LoginId, PodKeyring};
@@ -36,11 +37,18 @@ pub(super) struct Resolved<'a> {
     unread: Option<Arc<str>>,
 }
 
+impl Resolved<'_> {
+    /// Whether its list of Secrets holds what we do not see, so that nothing is proven by what fails.
+    pub(super) fn is_obscured(&self) -> bool {
+        self.unseen.is_some() || self.unread.is_some()
+    }
+}
+
 /// A credential that the kubelet would try, and the login that it stands for at the registry of the image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Presented {
     pub(super) entry: EntryId,
-    login: Option<LoginId>,
+    pub(super) login: Option<LoginId>,
 }
 
 /// Broken references: name of the Secret, and the reason.
@@ -147,6 +155,8 @@ pub(super) enum Attempt {
 #[derive(Debug, Default)]
 pub(super) struct Workloads {
     pub(super) rows: Vec<WorkloadRow>,
+    /// Images of which several shards know a part.
+    pub(super) parts: Vec<WorkloadPart>,
     /// By row of a credential that fails first where a later one works.
     pub(super) later_credential_only: BTreeMap<usize, Finding>,
     /// By row of a credential of which pods show the opposite right now.
@@ -157,9 +167,9 @@ pub(super) struct Workloads {
 type Covering = HashMap<(Arc<str>, ImageId), Option<Arc<str>>>;
 
 pub(super) struct Context<'c, 'a> {
-    inputs: &'c Inputs<'a>,
+    pub(super) inputs: &'c Inputs<'a>,
     entries: &'c Entries<'a>,
-    images: &'c Images<'c>,
+    pub(super) images: &'c Images<'c>,
     judged: &'c Judgements<'c>,
     logins: &'c Logins,
     /// By namespace and image: a Secret there that would cover it.
@@ -180,8 +190,12 @@ pub(super) fn rows<'a>(
     let context = Context::new(inputs, entries, images, judged, logins);
     let mut all = Workloads::default();
     for (workload, resolved, broken) in &pulls.workloads {
-        let row = context.row(workload, resolved, broken, &mut all);
-        all.rows.push(row);
+        let shards = parts::shards(inputs.book, resolved);
+        all.parts.extend(parts::of(&context, workload, resolved, &shards));
+        if parts::is_here(inputs.book, &workload.key, &shards) {
+            let row = context.row(workload, resolved, broken, &mut all);
+            all.rows.push(row);
+        }
     }
     all
 }
@@ -311,6 +325,8 @@ impl<'c, 'a> Context<'c, 'a> {
         }
         // The last of the working credentials decides; one without a date works on.
         if let Some(until) = until.reduce(|a, b| Some(a?.max(b?))) {
+            // One of another shard may work for longer, or for ever.
+            let until = until.filter(|_| self.of_other_shards(pull).is_empty());
             return (Outlook::Ok, until, None);
         }
         if let Some(secret) = &pull.unseen {
@@ -330,8 +346,11 @@ impl<'c, 'a> Context<'c, 'a> {
             };
         }
         if attempts.contains(&Attempt::Unknown) {
+            let elsewhere = self.of_other_shards(pull);
             let cause = if image.host.is_none() {
                 Cause::NotListed(name.host().to_owned())
+            } else if !elsewhere.is_empty() {
+                Cause::OfOtherShards(elsewhere)
             } else {
                 Cause::NotProven(self.secret_names(pull))
             };
@@ -435,6 +454,14 @@ impl<'c, 'a> Context<'c, 'a> {
         let mut covering = self.covering.borrow_mut();
         let secret = covering.entry((Arc::clone(namespace), pull.image)).or_insert_with(find).clone();
         Cause::Uncovered { repository: name.repository.clone(), secret }
+    }
+
+    /// The Secrets of a pull whose credentials another shard asks about, and which shard that is.
+    fn of_other_shards(&self, pull: &Resolved<'a>) -> BTreeSet<(Arc<str>, u16)> {
+        let book = self.inputs.book;
+        let others = pull.matched.iter().filter(|one| one.login.is_some_and(|login| !book.asks(login)));
+        let named = others.map(|one| self.entries.get(one.entry));
+        named.map(|entry| (Arc::clone(&entry.at.name), entry.entry.shard)).collect()
     }
 
     fn secret_names(&self, pull: &Resolved<'a>) -> Vec<Arc<str>> {

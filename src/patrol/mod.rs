@@ -34,7 +34,9 @@ use crate::cluster::SharedInventory;
 use crate::config::Config;
 use crate::metrics::DaemonMetrics;
 use crate::outlook::{self, Snapshot};
-use crate::plan::{self, Ask, Book, Cadence, Identifier, LoginId, Moment, Registries, Schedule, TokenKey, Wanted};
+use crate::plan::{
+    self, Ask, Book, Cadence, Identifier, LoginId, Moment, Registries, Schedule, Shard, TokenKey, Wanted,
+};
 use crate::probe::Prober;
 use crate::verdict::{Advice, Ledger, Rules};
 use crate::workload::{Roster, Waits};
@@ -93,6 +95,8 @@ impl Patrol {
         let Parts { config, registries, identifier, inventory, prober, metrics } = parts;
         let clock = prober.clock().clone();
         let late = Arc::new(Late::new(clock.clone()));
+        let shard = Shard::new(config.shard.index.unwrap_or_default(), config.shard.count).unwrap_or_default();
+        let registries = registries.shared_by(shard.count());
         metrics.watch_schedule({
             let late = Arc::clone(&late);
             move || late.lag()
@@ -100,7 +104,7 @@ impl Patrol {
         Self {
             late,
             clock,
-            book: Book::new(identifier, registries.clone()),
+            book: Book::new(identifier, registries.clone()).of_shard(shard),
             schedule: Schedule::new(&config.probe, &config.issuer),
             ledger: Ledger::new(Rules::new(&config)),
             prober: Arc::new(prober),
@@ -159,7 +163,7 @@ impl Patrol {
         self.ledger.retain_hosts(|host| hosts.contains(host));
         self.metrics.retain_registries(|host| hosts.contains(host));
         let (book, tokens) = (&self.book, &self.tokens);
-        self.ledger.retain(|login| book.logins.contains_key(&login), |token| tokens.contains_key(token));
+        self.ledger.retain(|login| book.asks(login), |token| tokens.contains_key(token));
         self.ledger.retain_accesses(|login, host, repository| accesses.contains(&(login, host, repository)));
     }
 

@@ -10,6 +10,7 @@ mod fixture;
 mod identity;
 mod registry;
 mod schedule;
+mod shard;
 
 pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
 pub use asks::{issuer_asks, wanted};
@@ -17,3 +18,4 @@ pub use book::{Book, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
 pub use identity::{Identifier, LoginId, NoRandomness, Seal, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
 pub use schedule::{LoginStanding, Remembered, RememberedAsk, Schedule, Waiting};
+pub use shard::Shard;

@@ -10,6 +10,8 @@ mod host_state;
 mod issuer;
 mod pace;
 mod prober;
+#[doc(hidden)]
+pub mod raw;
 mod registry;
 mod scopes;
 #[cfg(test)]

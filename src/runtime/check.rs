@@ -13,6 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::report::Look;
 use crate::cli::{document, report, terminal};
 use crate::cluster::{self, Input, Inventory, Scope, SharedInventory};
+use crate::config::ShardConfig;
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
 
@@ -49,6 +50,8 @@ pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, Set
 /// What a command that asks one round does first.
 pub(super) fn one_round(common: &Common) -> Result<Setup, SetupError> {
     let mut setup = setup::prepare(common, "warn")?;
+    // One round looks at everything, whoever shares the daemon's work.
+    setup.config.shard = ShardConfig::default();
     let (probe, issuer) = (&mut setup.config.probe, &mut setup.config.issuer);
     probe.confirmation_spacing = probe.confirmation_spacing.min(LONGEST_SPACING);
     // What is settled does not come round again, however short the daemon's intervals are.

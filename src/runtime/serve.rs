@@ -16,7 +16,7 @@ use crate::cli::args::{Common, ServeArgs};
 use crate::clock::Clock;
 use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
 use crate::config::Config;
-use crate::metrics::{BuildInfo, DaemonMetrics};
+use crate::metrics::{self, BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
 use crate::outlook::changes::Changes;
 use crate::patrol::{Parts, Patrol, Question};
@@ -65,7 +65,9 @@ impl WatchObserver for Observer {
 
 /// The command `serve`.
 pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, SetupError> {
-    let Setup { config, registries } = setup::prepare(common, "info")?;
+    let Setup { mut config, registries } = setup::prepare(common, "info")?;
+    config.shard = config.shard.overridden(args.shard_index, args.shard_count);
+    setup::check_shard(config.shard)?;
     let source = if args.manifests.is_empty() {
         Source::Cluster { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() }
     } else {
@@ -140,7 +142,9 @@ pub async fn serve_secure(
     let router = web::router(Faces::new(snapshot.clone(), Arc::clone(&metrics)).explained_by(explainer(questions)));
     let stopping = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
-        let ended = web::serve_secure(listeners, router, Limits::default(), secure, stopping).await;
+        let limits = Limits::default();
+        let limits = metrics::max_open_files().map_or(limits, |files| limits.within(files));
+        let ended = web::serve_secure(listeners, router, limits, secure, stopping).await;
         ("web", ended.map_err(|error| error.to_string()))
     });
     let client = match &source {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::logging;
 use crate::cli::args::Common;
-use crate::config::{self, Config, ConfigError, IssuerChoice, RegistryConfig};
+use crate::config::{self, Config, ConfigError, IssuerChoice, RegistryConfig, ShardConfig};
 use crate::plan::{Registries, RegistryError};
 
 /// Why a command cannot run.
@@ -26,6 +26,14 @@ pub enum SetupError {
         host: String,
         /// What is wrong, and what to do.
         what: String,
+    },
+    /// Which of several processes this is.
+    #[error("{key} {message}")]
+    Shard {
+        /// The key of the config.
+        key: String,
+        /// What is wrong, and what to do.
+        message: String,
     },
     /// A label selector or a namespace of the scope.
     #[error("the scope cannot be used")]
@@ -101,6 +109,20 @@ pub(super) fn prepare(common: &Common, default_level: &str) -> Result<Setup, Set
     let registries = add_registries(&mut config, &common.registries)?;
     crate::probe::install_tls_provider();
     Ok(Setup { config, registries })
+}
+
+/// Check what file and command line together say about the shard.
+pub(super) fn check_shard(shard: ShardConfig) -> Result<(), SetupError> {
+    shard.check().map_err(|(key, message)| SetupError::Shard { key, message })?;
+    if shard.count > 1 && shard.index.is_none() {
+        let message = format!(
+            "is {}, and nobody says which of them this is: set shard.index, or --shard.index (PULL_PATROL_SHARD_INDEX) to \
+             the name of the StatefulSet's pod",
+            shard.count
+        );
+        return Err(SetupError::Shard { key: "shard.count".to_owned(), message });
+    }
+    Ok(())
 }
 
 /// Add the registries of the command line, and check all of them. One that is listed already, in the config or twice on

@@ -76,7 +76,11 @@ pub(super) async fn open(
             });
             (Store::File(Box::new(file)), read)
         }
-        StateStore::ConfigMap { namespace, name } => {
+        StateStore::ConfigMap { namespace, mut name } => {
+            // Each shard knows its own logins.
+            if config.shard.count > 1 {
+                name = format!("{name}-shard-{}", config.shard.index.unwrap_or_default());
+            }
             let maps = ConfigMaps::new(client.ok_or(StateError::NoCluster)?, &namespace, &name);
             let mut sharded = Sharded::new(maps, Shards::new(&identifier));
             let read = load(&mut sharded, metrics).await;

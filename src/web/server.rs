@@ -60,6 +60,16 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For a process that may open so many files: clients take half of them at most, so that the other half is left for
+    /// the API server, registries and issuers.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+        Self { connections: self.connections.min(half.max(4)), ..self }
+    }
+}
+
 /// Serve on all listeners until `shutdown` is done; then let the answers under way end, within [`Limits::drain`].
 ///
 /// # Panics

@@ -10,9 +10,9 @@ use pull_patrol::cluster::{MissingPermission, Problem, Resource};
 use pull_patrol::credential::{Finding, FindingKind, Severity, TokenKind};
 use pull_patrol::outlook::{
     Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
-    WorkloadRow,
+    WorkloadPart, WorkloadRow,
 };
-use pull_patrol::plan::Waiting;
+use pull_patrol::plan::{Shard, Waiting};
 use pull_patrol::probe::RateLimit;
 use pull_patrol::verdict::{EvidenceRow, Status};
 use pull_patrol::workload::{PodRole, PullFailure, WorkloadKey};
@@ -203,6 +203,7 @@ pub(crate) fn telling() -> Snapshot {
         generated_at: now(),
         credentials,
         workloads: workloads(),
+        parts: vec![part("split", "ghcr.io/acme/app", &["one", "other"])],
         copies: vec![Copies { token_id: "0123456789ab".into(), registry: "ghcr.io".into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: "ci".into(),
@@ -227,6 +228,7 @@ pub(crate) fn telling() -> Snapshot {
             RegistryRow { host: "registry.example.com:5000".into(), incident: true, up: Some(false) },
         ],
         daemon: DaemonFacts {
+            shard: Shard::ALONE,
             logins: 7,
             pull_secrets: 11,
             synced: Resource::ALL.map(|resource| (resource, resource != Resource::ServiceAccounts)).to_vec(),
@@ -245,6 +247,16 @@ pub(crate) fn telling() -> Snapshot {
                 RateLimit { limit: 5000, remaining: 4987, reset: now() + TimeDelta::minutes(40) },
             )],
         },
+    }
+}
+
+fn part(name: &str, image: &str, secrets: &[&str]) -> WorkloadPart {
+    WorkloadPart {
+        key: workload(name, Outlook::Unverified, "one", Status::Unverified).key,
+        image: image.into(),
+        secrets: secrets.iter().map(|&name| name.into()).collect(),
+        outlook: Outlook::Blocked,
+        shards: 2,
     }
 }
 
@@ -306,6 +318,7 @@ pub(crate) fn hostile() -> Snapshot {
         generated_at: now(),
         credentials: vec![evil, rejected],
         workloads: vec![workload],
+        parts: vec![part(HOSTILE, HOSTILE, &[HOSTILE])],
         copies: vec![Copies { token_id: HOSTILE.into(), registry: HOSTILE.into(), credentials: vec![0, 1] }],
         findings: vec![SecretFindings {
             secret_namespace: HOSTILE.into(),

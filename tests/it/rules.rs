@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The alerts that are promised, in the order of the rule file.
-const ALERTS: [&str; 23] = [
+const ALERTS: [&str; 24] = [
     "PullSecretTokenExpiringSoon",
     "PullSecretTokenExpiryImminent",
     "PullSecretCredentialRejected",
@@ -35,6 +35,7 @@ const ALERTS: [&str; 23] = [
     "PullPatrolPermissionMissing",
     "PullPatrolWatchFailing",
     "PullPatrolStateFailing",
+    "PullPatrolShardMissing",
 ];
 
 /// Alerts about one credential: critical where a workload presents it, a warning else.

@@ -48,7 +48,7 @@ impl Patient<'_> {
             Cause::Unseen(secret) => vec![format!("kubectl -n {} get secret {}", quoted(namespace), quoted(secret))],
             Cause::Uncovered { repository, secret, .. } => self.cover(registry_of(repository), secret.as_deref()),
             Cause::NotListed(host) => vec![self.again(host)],
-            Cause::Unread(_) | Cause::AnonymousNotProven | Cause::NotProven(_) => Vec::new(),
+            Cause::Unread(_) | Cause::AnonymousNotProven | Cause::NotProven(_) | Cause::OfOtherShards(_) => Vec::new(),
             Cause::AllFail(failing) => failing.first().map_or_else(Vec::new, |first| self.renew(first)),
         }
     }

@@ -6,6 +6,7 @@ mod copies;
 mod credentials;
 mod explain;
 mod live;
+mod shards;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -15,13 +16,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretSlice;
 
-use super::{CredentialRow, Inputs, Outlook, Snapshot, WorkloadRow, build};
+use super::{CredentialRow, DaemonFacts, Inputs, Outlook, Snapshot, WorkloadRow, build};
 use crate::cluster::{
     ContainerKind, DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, Origin, Pod, PodImage, PullSecret, Resource,
 };
 use crate::config::Config;
 use crate::credential::{FindingKind, Severity};
-use crate::plan::{Book, Identifier, LoginId, Moment, Registries, TokenKey};
+use crate::plan::{Book, Identifier, LoginId, Moment, Registries, Shard, TokenKey};
 use crate::probe::{AccessAnswer, Denial, DenialStage, Evidence, Expiry, IssuerAnswer, LoginAnswer, TokenFacts};
 use crate::verdict::{Ledger, Rules, Status};
 use crate::workload::{Waits, needed_images, workloads};
@@ -179,9 +180,13 @@ impl World {
     }
 
     fn snapshot(&self) -> Snapshot {
+        self.snapshot_of(Shard::ALONE)
+    }
+
+    fn snapshot_of(&self, shard: Shard) -> Snapshot {
         let registries = self.registries();
         let workloads = workloads(&self.inventory);
-        let mut book = Book::new(identifier(), registries.clone());
+        let mut book = Book::new(identifier(), registries.clone()).of_shard(shard);
         book.sync(&self.inventory, &needed_images(&workloads));
         let mut waits = Waits::default();
         waits.sync(&self.inventory, now());

@@ -61,6 +61,14 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthLine> {
     let daemon = &snapshot.daemon;
     let line = |state, subject: String, detail: String| HealthLine { state, subject, detail };
     let mut lines = Vec::new();
+    if !daemon.shard.is_alone() {
+        let (index, count) = (daemon.shard.index(), daemon.shard.count());
+        lines.push(line(
+            HealthState::Good,
+            format!("shard {index} of {count}"),
+            format!("only its own credentials and workloads are shown here; the shards count from 0 to {}", count - 1),
+        ));
+    }
     // What a cluster may lack is told only where it is awaited.
     for (resource, synced) in daemon.synced.iter().filter(|(resource, synced)| !(*synced && resource.is_optional())) {
         if *resource == Resource::Secrets && daemon.secrets_left_out {

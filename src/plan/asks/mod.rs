@@ -29,7 +29,7 @@ pub fn issuer_asks(login: &Login) -> Option<TokenKey> {
 /// without a credential that counts; the canaries. Without `access_checks` no login is asked for repositories.
 pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_checks: bool) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    let mut logins: Vec<&Login> = book.logins.values().collect();
+    let mut logins: Vec<&Login> = book.logins.values().filter(|login| book.asks(login.id)).collect();
     logins.sort_unstable_by_key(|login| login.id);
     let holders = Holders::of(book);
     let mut tokens: BTreeMap<TokenKey, Vec<&Login>> = BTreeMap::new();
@@ -51,8 +51,11 @@ pub fn wanted(book: &Book, workloads: &BTreeMap<WorkloadKey, Workload>, access_c
         wanted.push(Wanted { ask: Ask::Issuer(token), host, pool, tenant, logins });
     }
     let mut pulls = Pulls::new(book);
-    for ((namespace, secrets), images) in lists(workloads) {
-        pulls.add(namespace, secrets, &images);
+    let here = (!book.shard().is_alone()).then(|| lists(workloads.values().filter(|workload| is_here(book, workload))));
+    for (list, images) in lists(workloads.values()) {
+        pulls.add(list, &images, |image| {
+            here.as_ref().is_none_or(|here| here.get(&list).is_some_and(|images| images.contains(image)))
+        });
     }
     let mut registries: BTreeMap<Arc<str>, Arc<Registry>> = BTreeMap::new();
     let listed = book.registries().listed_hosts().into_iter().filter_map(|host| book.registry(host));
@@ -84,14 +87,24 @@ fn simple(ask: Ask, host: &Arc<str>, pool: &Arc<str>, tenant: Arc<str>) -> Wante
 type List<'a> = (&'a Arc<str>, &'a [Arc<str>]);
 
 /// The images that are pulled with each list, so that each list is decoded into a keyring once.
-fn lists(workloads: &BTreeMap<WorkloadKey, Workload>) -> BTreeMap<List<'_>, BTreeSet<&Arc<str>>> {
-    let mut lists: BTreeMap<List<'_>, BTreeSet<&Arc<str>>> = BTreeMap::new();
-    for workload in workloads.values() {
+fn lists<'w>(workloads: impl Iterator<Item = &'w Workload>) -> BTreeMap<List<'w>, BTreeSet<&'w Arc<str>>> {
+    let mut lists: BTreeMap<List<'w>, BTreeSet<&'w Arc<str>>> = BTreeMap::new();
+    for workload in workloads {
         for pull in &workload.pulls {
             lists.entry((&pull.namespace, &*pull.secrets)).or_default().insert(&pull.image);
         }
     }
     lists
+}
+
+/// Whether this shard shows a workload: then it also asks what anybody may pull of its images.
+fn is_here(book: &Book, workload: &Workload) -> bool {
+    let presented = workload.pulls.iter().flat_map(|pull| {
+        let ring = book.keyring(&pull.namespace, &pull.secrets);
+        let matched = parse_image(&pull.image).map(|image| ring.lookup(&image)).unwrap_or_default();
+        matched.into_iter().filter_map(|matched| book.logins.get(&matched.login?)).map(|login| login.shard)
+    });
+    book.shard().of_workload(&workload.key, presented) == book.shard().index()
 }
 
 /// Host, login and repository of an access question.
@@ -118,7 +131,13 @@ impl<'a> Pulls<'a> {
         Self { book, parsed: HashMap::new(), registries: HashMap::new(), accesses: BTreeMap::new() }
     }
 
-    fn add(&mut self, namespace: &Arc<str>, secrets: &[Arc<str>], images: &BTreeSet<&'a Arc<str>>) {
+    /// The questions of a list; `is_here` tells whether a workload that this shard shows pulls an image.
+    fn add(
+        &mut self,
+        (namespace, secrets): List<'_>,
+        images: &BTreeSet<&'a Arc<str>>,
+        is_here: impl Fn(&Arc<str>) -> bool,
+    ) {
         let ring = self.book.keyring(namespace, secrets);
         // The kubelet pulls nothing for such a pod.
         if ring.poisoned.is_some() {
@@ -129,10 +148,13 @@ impl<'a> Pulls<'a> {
             let Some(image) = parsed.clone() else { continue };
             let Some(registry) = self.registry(image.host()) else { continue };
             let matched = ring.lookup(&image);
-            for login in matched.iter().filter_map(|matched| matched.login) {
-                self.ask(&registry, Some(login), &image, namespace);
+            let logins = matched.iter().filter_map(|matched| matched.login);
+            let asked: Vec<LoginId> = logins.filter(|login| self.book.asks(*login)).collect();
+            for login in &asked {
+                self.ask(&registry, Some(*login), &image, namespace);
             }
-            if ring.unread.is_none() && pulls_anonymously(&matched, &registry) {
+            let matters = !asked.is_empty() || is_here(text);
+            if matters && ring.unread.is_none() && pulls_anonymously(&matched, &registry) {
                 self.ask(&registry, None, &image, namespace);
             }
         }

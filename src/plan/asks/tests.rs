@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{IssuerChoice, RegistryConfig};
 use crate::plan::fixture::{CLASSIC, World, book, registry};
-use crate::plan::{IssuerKind, TokenId};
+use crate::plan::{IssuerKind, Shard, TokenId};
 use crate::workload::workloads;
 
 /// The questions in words: logins and tokens by the password they stand for.
@@ -255,4 +255,41 @@ fn hosts_under_one_glob_share_their_places() {
             "x: b of *.azurecr.io",
         ]
     );
+}
+
+/// Over all shards: each login is asked by one, whatever else is asked.
+#[test]
+fn shards_ask_together_what_one_asks() {
+    let mut world = World::default();
+    for nth in 0..24 {
+        let password = format!("password-{nth}");
+        world.secret(&format!("a/s{nth}"), &[("ghcr.io", "octo", &password), ("*.azurecr.io", "octo", &password)]);
+        world.pod(&format!("a/p{nth}"), &[&format!("s{nth}")], &["ghcr.io/org/app", "one.azurecr.io/x", "quay.io/y"]);
+    }
+    // Two entries come to one key, so that one shard needs to know both.
+    world.secret("a/twice", &[("ghcr.io", "octo", "twice-1"), ("https://ghcr.io", "octo", "twice-2")]);
+    let registries = [registry("*.azurecr.io"), registry("quay.io")];
+    let asked_by = |shard: Shard| {
+        let mut book = book(&registries).of_shard(shard);
+        let fresh = world.sync(&mut book);
+        let asks: Vec<Ask> =
+            wanted(&book, &workloads(&world.inventory), true).into_iter().map(|wanted| wanted.ask).collect();
+        let logins = |asks: &[Ask]| asks.iter().filter(|ask| matches!(ask, Ask::Login(_))).count();
+        assert_eq!(fresh.len(), logins(&asks), "no more is urgent than what is asked");
+        asks
+    };
+    let alone: BTreeSet<Ask> = asked_by(Shard::ALONE).into_iter().collect();
+    for count in 2..6 {
+        let shards = (0..count).map(|index| asked_by(Shard::new(index, count).expect("a shard")));
+        let together: Vec<Ask> = shards.flatten().collect();
+        assert_eq!(together.iter().cloned().collect::<BTreeSet<_>>(), alone, "{count} shards");
+        let mut times: BTreeMap<LoginId, usize> = BTreeMap::new();
+        for ask in &together {
+            if let Ask::Login(login) = ask {
+                *times.entry(*login).or_default() += 1;
+            }
+        }
+        let more = times.values().filter(|times| **times > 1).count();
+        assert!(more <= 1, "{more} logins are asked more than once by {count} shards");
+    }
 }

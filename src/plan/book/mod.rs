@@ -2,6 +2,7 @@
 
 mod lookup;
 mod record;
+mod share;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 pub use self::lookup::{Matched, PodKeyring};
 use self::record::{Interner, NewLogin, images_hash};
-use super::{Identifier, LoginId, Registries, Registry, TokenId};
+use super::{Identifier, LoginId, Registries, Registry, Shard, TokenId};
 use crate::cluster::{Inventory, ObjectRef, PullSecret};
 use crate::credential::{Finding, Password, RegistryKey, TokenKind, Username};
 use crate::workload::NeededImages;
@@ -35,6 +36,10 @@ pub struct Book {
     in_use: HashMap<Arc<str>, Arc<Registry>>,
     interner: Interner,
     decoded: u64,
+    /// Which of several processes this is.
+    shard: Shard,
+    /// Logins of other shards that this one has to know about.
+    borrowed: BTreeSet<LoginId>,
 }
 
 /// What one Secret holds.
@@ -82,6 +87,8 @@ pub struct CredentialEntry {
     pub listed: bool,
     /// Findings of its text.
     pub findings: Vec<Finding>,
+    /// The shard that has its token.
+    pub shard: u16,
 }
 
 /// One login: asked once per round, however many credentials share it.
@@ -101,6 +108,8 @@ pub struct Login {
     pub kind: TokenKind,
     /// How many credentials share it.
     pub credentials: usize,
+    /// The shard that has its token.
+    pub shard: u16,
 }
 
 /// How a Secret of the inventory differs from its record.
@@ -129,13 +138,15 @@ impl Book {
             in_use: HashMap::new(),
             interner: Interner::default(),
             decoded: 0,
+            shard: Shard::ALONE,
+            borrowed: BTreeSet::new(),
         }
     }
 
     /// Bring the book in step with the inventory; `needed` are the images that workloads pull, per Secret. Decodes only
     /// Secrets whose content changed, and those whose key stands for other hosts now that other images are needed.
     ///
-    /// Returns the logins to be asked at once, sorted: those that no credential stood for before, and those of known
+    /// Returns the logins of this shard to be asked at once, sorted: those that no credential stood for before, and those of known
     /// Secrets whose content changed. One more copy of a known login is no reason to ask.
     pub fn sync(&mut self, inventory: &Inventory, needed: &NeededImages) -> Vec<LoginId> {
         let (changes, gone) = self.changes(inventory, needed);
@@ -164,7 +175,8 @@ impl Book {
         }
         self.in_use.retain(|_, registry| Arc::strong_count(registry) > 1);
         self.interner.prune();
-        urgent.into_iter().filter(|login| self.logins.contains_key(login)).collect()
+        self.borrow();
+        urgent.into_iter().filter(|login| self.asks(*login)).collect()
     }
 
     /// How the Secrets of the inventory differ from the records, and which records have no Secret any more. Both are in the
@@ -237,8 +249,8 @@ impl Book {
             login.credentials += 1;
             return None;
         }
-        let NewLogin { id, registry, username, password, token, kind } = new;
-        self.logins.insert(id, Login { id, registry, username, password, token, kind, credentials: 1 });
+        let NewLogin { id, registry, username, password, token, kind, shard } = new;
+        self.logins.insert(id, Login { id, registry, username, password, token, kind, credentials: 1, shard });
         Some(id)
     }
 

@@ -23,6 +23,7 @@ pub(super) struct NewLogin {
     pub(super) password: Password,
     pub(super) token: TokenId,
     pub(super) kind: TokenKind,
+    pub(super) shard: u16,
 }
 
 /// Texts that thousands of credentials share.
@@ -123,6 +124,7 @@ impl Book {
         let key = entry.key().ok().map(|key| self.interner.key(key));
         let kind = TokenKind::of(entry.password.expose());
         let token = self.identifier.token(entry.password.expose());
+        let shard = self.shard.of_token(entry.password.expose());
         let anonymous = entry.username.is_empty() || entry.password.is_empty();
         let is_glob = key.as_ref().is_some_and(|key| key.host().contains('*'));
         let hosts = key.as_deref().map(|key| hosts_of(key, is_glob, images)).unwrap_or_default();
@@ -147,7 +149,7 @@ impl Book {
             for registry in &registries {
                 let id = self.identifier.login(&registry.host, entry.username.expose(), entry.password.expose());
                 let (username, password) = (entry.username.clone(), entry.password.clone());
-                logins.push(NewLogin { id, registry: registry.clone(), username, password, token, kind });
+                logins.push(NewLogin { id, registry: registry.clone(), username, password, token, kind, shard });
                 ids.push(id);
             }
         }
@@ -163,6 +165,7 @@ impl Book {
             logins: ids,
             findings,
             key,
+            shard,
         };
         (credential, is_glob || oddity.is_some())
     }

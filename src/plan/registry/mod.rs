@@ -105,6 +105,15 @@ impl Registries {
         true
     }
 
+    /// The same registries, for one of `processes` that ask them together: the rate of each is that of all of them.
+    #[must_use]
+    pub fn shared_by(mut self, processes: u16) -> Self {
+        for rule in &mut self.rules {
+            rule.requests_per_second /= f64::from(processes.max(1));
+        }
+        self
+    }
+
     /// Whether this very host or glob, as the config writes it, is on the list.
     pub fn lists(&self, host: &str) -> bool {
         HostPattern::parse(host).is_ok_and(|pattern| self.rules.iter().any(|rule| rule.pattern == pattern))

@@ -155,6 +155,25 @@ async fn a_pod_is_hardened_without_being_asked() {
 }
 
 #[tokio::test]
+async fn each_pod_of_several_is_told_its_place() {
+    let file = checkout().join("tests/chart/valid/shards.yaml");
+    let made = template("HELM", &[&values_flag(&file)]).await.expect_success("helm template");
+    let objects = objects(&made);
+    let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    assert!(!kinds.contains(&"Deployment"), "{kinds:?}");
+    let set = objects.iter().find(|object| object["kind"] == "StatefulSet").expect("a StatefulSet");
+    assert_eq!((&set["spec"]["replicas"], &set["spec"]["podManagementPolicy"]), (&3.into(), &"Parallel".into()));
+    let service = objects.iter().find(|object| object["kind"] == "Service").expect("a Service");
+    assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    let arguments = container["args"].as_array().expect("arguments");
+    assert!(arguments.contains(&"--shard.count=3".into()), "{arguments:?}");
+    let names: Vec<&Value> = container["env"].as_array().expect("variables").iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["PULL_PATROL_SHARD_INDEX", "RUST_BACKTRACE"]);
+    assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
+}
+
+#[tokio::test]
 async fn a_list_of_namespaces_makes_nothing_for_the_whole_cluster() {
     let file = checkout().join("tests/chart/valid/namespaces.yaml");
     let made = template("HELM", &[&values_flag(&file)]).await.expect_success("helm template");

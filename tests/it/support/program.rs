@@ -26,8 +26,22 @@ impl Program {
 
     /// As [`Self::start`]; the log, when it ends before.
     pub(crate) async fn try_start(config: &Path, arguments: &[&str]) -> Result<Self, String> {
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_pull-patrol")), config, arguments).await
+    }
+
+    /// As [`Self::start`], after commands of a shell that bound what the process may have.
+    pub(crate) async fn start_bounded(bounds: &str, config: &Path, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{bounds}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_pull-patrol")]);
+        match Self::launch(shell, config, arguments).await {
+            Ok(this) => this,
+            Err(log) => panic!("the daemon ended:\n{log}"),
+        }
+    }
+
+    async fn launch(mut program: Command, config: &Path, arguments: &[&str]) -> Result<Self, String> {
         pull_patrol::probe::install_tls_provider();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pull-patrol"))
+        let mut child = program
             .args(["serve", "--web.listen-address", "127.0.0.1:0", "--config.file"])
             .arg(config)
             .args(arguments)
@@ -69,6 +83,11 @@ impl Program {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, response.text().await.ok()?))
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// The metrics, once the daemon is ready.
