@@ -24,7 +24,7 @@ use pull_patrol::workload::{needed_images, workloads};
 use self::world::Size;
 
 /// Pull Secrets of the two sizes. Small, since valgrind takes fifty times as long.
-const SIZES: [usize; 2] = [50, 200];
+const SIZES: [usize; 2] = [40, 160];
 /// Part of the budget that a step may take more.
 const SLACK: f64 = 1.10;
 /// How much more four times the size may cost: 4, and what maps cost that get deeper.
@@ -42,6 +42,12 @@ const STEPS: [(&str, Step); 7] = [
     ("outlook", pictured),
     ("encode", encoded),
 ];
+
+/// A cluster of so many pull Secrets, all of which is in proportion to them.
+fn size(secrets: usize) -> Size {
+    let part = secrets / 20;
+    Size { secrets, pods: secrets, logins: part, owners: part, scale_sets: part, namespaces: part }
+}
 
 /// Each Secret is decoded.
 fn decoded(secrets: usize) -> Box<dyn FnMut()> {
@@ -73,7 +79,7 @@ fn book() -> Book {
 
 /// A book of all Secrets is made.
 fn synced(secrets: usize) -> Box<dyn FnMut()> {
-    let inventory = world::inventory(Size::of(secrets));
+    let inventory = world::inventory(size(secrets));
     let needed = needed_images(&workloads(&inventory));
     Box::new(move || {
         let mut book = book();
@@ -92,7 +98,7 @@ fn sharded(secrets: usize) -> Box<dyn FnMut()> {
 }
 
 fn planned_by(secrets: usize, shard: Shard) -> Box<dyn FnMut()> {
-    let inventory = world::inventory(Size::of(secrets));
+    let inventory = world::inventory(size(secrets));
     let workloads = workloads(&inventory);
     let mut book = book().of_shard(shard);
     book.sync(&inventory, &needed_images(&workloads));
@@ -103,7 +109,7 @@ fn planned_by(secrets: usize, shard: Shard) -> Box<dyn FnMut()> {
 
 /// A snapshot is made.
 fn pictured(secrets: usize) -> Box<dyn FnMut()> {
-    let (patrol, _inventory) = world::patrol(Size::of(secrets));
+    let (patrol, _inventory) = world::patrol(size(secrets));
     Box::new(move || {
         std::hint::black_box(patrol.snapshot());
     })
@@ -111,7 +117,7 @@ fn pictured(secrets: usize) -> Box<dyn FnMut()> {
 
 /// A snapshot is written as text.
 fn encoded(secrets: usize) -> Box<dyn FnMut()> {
-    let (patrol, _inventory) = world::patrol(Size::of(secrets));
+    let (patrol, _inventory) = world::patrol(size(secrets));
     let snapshot = patrol.snapshot();
     let mut text = String::new();
     Box::new(move || {

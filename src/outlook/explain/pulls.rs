@@ -239,6 +239,9 @@ impl Teller<'_, '_> {
     /// A credential's status and its answer for this image, in words.
     fn detail(&self, one: Presented, attempt: Attempt, repository: &str) -> String {
         let entry = self.entries.get(one.entry);
+        if one.login.is_some_and(|login| !self.inputs.book.asks(login)) {
+            return format!("not asked about here, since it is of shard {}", entry.entry.shard);
+        }
         let judged = &self.judged[one.entry];
         let asked = judged.login.is_some_and(|login| login.view.last_probe_at.is_some());
         let mut parts =

@@ -17,12 +17,12 @@ async fn two_hundred_scrapers_all_get_all_of_it_while_the_patrol_goes_on() {
     daemon.metrics_when(|text| with_status(text, "valid") == TOKENS * COPIES).await;
 
     scene.tokens[0].revoke();
+    // It keeps no connection, so each request has one of its own.
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
     let mut scrapers = tokio::task::JoinSet::new();
     for scraper in 0..SCRAPERS {
-        let url = format!("{}/metrics", daemon.url());
+        let (client, url) = (client.clone(), format!("{}/metrics", daemon.url()));
         scrapers.spawn(async move {
-            // A client of its own has connections of its own.
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
             let compressed = scraper % 2 == 0;
             let mut sizes = Vec::new();
             for _ in 0..2 {
