@@ -22,6 +22,9 @@
 {{- if and (eq .Values.state.volume "persistentVolumeClaim") (ne ($state.kind | default "none") "file") }}
 {{- fail "state.volume: persistentVolumeClaim belongs to config.state.kind: file" }}
 {{- end }}
+{{- if and .Values.state.existingClaim (gt (int .Values.shards) 1) }}
+{{- fail "state.existingClaim is one claim, and each of several shards needs its own; leave it empty, and the StatefulSet makes them" }}
+{{- end }}
 {{- if .Values.tokenIdKey.existingSecret }}
 {{- if not (and $config.tokenIdKeyFile (isAbs $config.tokenIdKeyFile)) }}
 {{- fail "tokenIdKey.existingSecret needs config.tokenIdKeyFile, the absolute path to mount its key at" }}
@@ -35,6 +38,36 @@
 {{- define "pull-patrol.keepsFile" -}}
 {{- $state := .Values.config.state | default dict }}
 {{- if and (eq ($state.kind | default "none") "file") (ne .Values.state.volume "none") }}yes{{ end }}
+{{- end }}
+
+{{- /* Whether the file is on a claim. */}}
+{{- define "pull-patrol.claimsState" -}}
+{{- if and (include "pull-patrol.keepsFile" .) (eq .Values.state.volume "persistentVolumeClaim") }}yes{{ end }}
+{{- end }}
+
+{{- define "pull-patrol.claimSpec" -}}
+accessModes:
+  {{- toYaml .Values.state.accessModes | nindent 2 }}
+{{- with .Values.state.storageClassName }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .Values.state.size }}
+{{- end }}
+
+{{- /* The first ConfigMap of the state, of each shard, as a list in JSON. */}}
+{{- define "pull-patrol.stateNames" -}}
+{{- $name := .Values.config.state.name }}
+{{- $names := list }}
+{{- if gt (int .Values.shards) 1 }}
+{{- range $shard := until (int .Values.shards) }}
+{{- $names = append $names (printf "%s-shard-%d" $name $shard) }}
+{{- end }}
+{{- else }}
+{{- $names = list $name }}
+{{- end }}
+{{- $names | toJson }}
 {{- end }}
 
 {{- define "pull-patrol.stateClaim" -}}
@@ -54,7 +87,9 @@
 {{- end }}
 
 {{- define "pull-patrol.stateVolumes" -}}
-{{- if include "pull-patrol.keepsFile" . }}
+{{- /* A StatefulSet has the volumes of its claims already. */}}
+{{- $claimed := and (include "pull-patrol.claimsState" .) (gt (int .Values.shards) 1) }}
+{{- if and (include "pull-patrol.keepsFile" .) (not $claimed) }}
 - name: state
   {{- if eq .Values.state.volume "persistentVolumeClaim" }}
   persistentVolumeClaim:

@@ -171,6 +171,17 @@ async fn each_pod_of_several_is_told_its_place() {
     let names: Vec<&Value> = container["env"].as_array().expect("variables").iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["PULL_PATROL_SHARD_INDEX", "RUST_BACKTRACE"]);
     assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
+    // Each has a state of its own.
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"], "state");
+    assert!(!kinds.contains(&"PersistentVolumeClaim"), "{kinds:?}");
+    let volumes = set["spec"]["template"]["spec"]["volumes"].as_array().expect("volumes");
+    assert!(volumes.iter().all(|volume| volume["name"] != "state"), "{volumes:?}");
+
+    let file = checkout().join("tests/chart/valid/shards-config-map.yaml");
+    let made = template("HELM", &[&values_flag(&file)]).await.expect_success("helm template");
+    for name in ["pull-patrol-state-shard-0", "pull-patrol-state-shard-1", "pull-patrol-state-shard-1-63"] {
+        assert!(made.lines().any(|line| line.trim() == format!("- {name}")), "no rule for {name}");
+    }
 }
 
 #[tokio::test]
