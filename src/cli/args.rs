@@ -111,7 +111,7 @@ pub struct ServeArgs {
     /// Take objects from this manifest file or folder, re-read on change, instead of from a cluster (repeatable)
     #[arg(long = "manifests", env = "PULL_PATROL_MANIFESTS", value_name = "PATH", value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,
-    /// Which of several processes this is, from 0: a number, or the name of a pod that ends in one, as a StatefulSet gives
+    /// Which of several processes this is, from 0: a number, or the name of a pod that ends in one, as a `StatefulSet` gives
     #[arg(long = "shard.index", env = "PULL_PATROL_SHARD_INDEX", value_name = "INDEX", value_parser = shard_index)]
     pub shard_index: Option<u16>,
     /// How many processes share the logins

@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn one_more_shard_moves_its_part() {
         for (count, salt) in (1_u16..40).step_by(3).zip(0..) {
-            let moves = |thing: u32| {
+            let changes = |thing: u32| {
                 let password = format!("{salt}-{thing}");
                 let of = |count| shard(0, count).of_token(password.as_bytes());
                 of(count) != of(count + 1)
             };
-            let moved = (0..1_000).filter(|thing| moves(*thing)).count();
+            let moved = (0..1_000).filter(|thing| changes(*thing)).count();
             let part = f64::from(count + 1).recip();
             let (expected, deviation) = (1_000.0 * part, (1_000.0 * part * (1.0 - part)).sqrt());
             let off = (f64::from(u32::try_from(moved).expect("few")) - expected).abs();
