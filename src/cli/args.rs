@@ -105,6 +105,22 @@ pub struct ServeArgs {
         default_value = ":9797"
     )]
     pub listen_addresses: Vec<String>,
+    /// Address where `/livez`, `/readyz` and `/healthz` alone are answered, in the plain: for probes of the kubelet where the web
+    /// port has TLS or users (repeatable)
+    #[arg(
+        long = "web.health-address",
+        env = "PULL_PATROL_WEB_HEALTH_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub health_addresses: Vec<String>,
+    /// Read the config file again at `POST /-/reload`, as at SIGHUP
+    #[arg(
+        long = "web.enable-lifecycle",
+        env = "PULL_PATROL_WEB_ENABLE_LIFECYCLE",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub enable_lifecycle: bool,
     /// TLS, client certificates and users of the web port, in the schema of the Prometheus exporter-toolkit
     #[arg(long = "web.config.file", env = "PULL_PATROL_WEB_CONFIG_FILE", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,

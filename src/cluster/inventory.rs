@@ -63,6 +63,8 @@ pub enum Resource {
     Events,
     /// `ConfigMaps` that keep the state: written, and so not one of [`Resource::ALL`].
     StateConfigMaps,
+    /// The Lease of an election: written, and so not one of [`Resource::ALL`].
+    Leases,
 }
 
 impl Resource {
@@ -110,11 +112,15 @@ impl Resource {
             Self::RunnerSets => "runnersets",
             Self::ConfigMaps | Self::StateConfigMaps => "configmaps",
             Self::Events => "events",
+            Self::Leases => "leases",
         }
     }
 
     /// The API group, as RBAC rules write it; empty for the core.
     pub fn group(self) -> &'static str {
+        if self == Self::Leases {
+            return "coordination.k8s.io";
+        }
         let kind = ControllerKind::ALL.into_iter().find(|kind| kind.resource() == Some(self));
         kind.map_or("", ControllerKind::group)
     }

@@ -1,7 +1,7 @@
 //! What is there: the objects we read of Kubernetes, from a live cluster, from manifest files or from a Docker
 //! `config.json`, gathered in one [`Inventory`].
 //!
-//! This room touches the Kubernetes API and files; what it writes there is Events, and the state in `ConfigMap`s. It never talks
+//! This room touches the Kubernetes API and files; what it writes there is Events, the state in `ConfigMap`s, and the Lease. It never talks
 //! to a registry or an issuer, and never decodes a pull
 //! Secret: it hands the raw document on in a type that cannot print.
 
@@ -9,6 +9,7 @@ mod config_maps;
 mod controller;
 mod events;
 mod inventory;
+mod lease;
 mod live;
 mod manifest;
 mod objects;
@@ -26,6 +27,7 @@ pub use controller::{
 };
 pub use events::{Announcement, EventObserver, EventOutcome, send_events};
 pub use inventory::{Inventory, Origin, Problem, Resource, SharedInventory};
+pub use lease::{Candidacy, LEASE_ERROR_REASONS, Leadership, LeaseObserver, Tenure, Term, campaign};
 pub use live::{
     ClientError, SnapshotError, WATCH_ERROR_REASONS, WatchObserver, client, snapshot_cluster, watch_cluster,
 };

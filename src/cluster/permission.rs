@@ -10,7 +10,8 @@ use super::Resource;
 pub struct MissingPermission {
     /// The resource.
     pub resource: Resource,
-    /// `list` or `watch`; of Events `create` or `patch`; of the `ConfigMaps` of the state `get`, `create` or `update`.
+    /// `list` or `watch`; of Events `create` or `patch`; of the `ConfigMaps` of the state and of the Lease `get`,
+    /// `create` or `update`.
     pub verb: &'static str,
     /// The namespace, or empty for cluster-wide.
     pub scope: Arc<str>,

@@ -110,6 +110,7 @@ fn check(config: &Config) -> Result<(), (String, String)> {
     }
     config.state.check(config.token_id_key_file.is_some())?;
     config.shard.check()?;
+    config.leader_election.check()?;
     for (index, registry) in config.registries.iter().enumerate() {
         let key = |name: &str| format!("registries[{index}].{name}");
         if registry.host.trim().is_empty() {
@@ -219,8 +220,12 @@ mod tests {
     #[case("state: {kind: configMap, namespace: a, name: b}", &["tokenIdKeyFile", "guess"])]
     #[case("state: {kind: redis}", &["redis", "line 1"])]
     #[case("probe: {}\nstate: {kind: none, dir: a}", &["dir", "line 2"])]
-    #[case("leaderElection: {enabled: false}", &["leaderElection", "line 1"])]
     #[case("shards: {index: 0}", &["shards", "line 1"])]
+    #[case("leaderElection: {enabled: true, lease: a}", &["lease", "line 1"])]
+    #[case("leaderElection: {name: A_b}", &["leaderElection.name", "lower-case"])]
+    #[case("leaderElection: {namespace: a/b}", &["leaderElection.namespace", "of the pod"])]
+    #[case("leaderElection: {leaseDuration: 4s}", &["leaderElection.leaseDuration", "5s"])]
+    #[case("leaderElection: {leaseDuration: 15500ms}", &["leaderElection.leaseDuration", "whole seconds"])]
     #[case("probe: {}\nevents: maybe", &["line 2"])]
     #[case("probe: {}\nevent: true", &["event", "line 2"])]
     #[case("registries: {host: x}", &["expected a list", "line 1"])]

@@ -3,13 +3,17 @@
 //! The file is YAML; unknown keys are refused with their line. Nothing in it is a secret.
 
 mod duration;
+mod election;
 mod load;
+mod reload;
 mod shard;
 mod state;
 mod web;
 
 pub use duration::{DurationError, parse_duration};
+pub use election::ElectionConfig;
 pub use load::{ConfigError, load, parse};
+pub use reload::Adopted;
 pub use shard::ShardConfig;
 pub use state::{StateConfig, StateKind, StateStore};
 pub use web::{BcryptHash, ClientAuth, HttpServerConfig, MaxVersion, MinVersion, TlsServerConfig, WebConfig};
@@ -47,6 +51,9 @@ pub struct Config {
     /// Which of several processes this is.
     #[serde(deserialize_with = "or_default")]
     pub shard: ShardConfig,
+    /// Which of several replicas probes.
+    #[serde(deserialize_with = "or_default")]
+    pub leader_election: ElectionConfig,
 }
 
 /// A switch that is on where nobody turned it.

@@ -89,7 +89,7 @@ impl StateConfig {
 }
 
 /// A DNS subdomain that leaves room for a number (kubernetes.io, "Object Names and IDs").
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
     bytes.len() <= 240

@@ -57,6 +57,9 @@ pub struct DaemonMetrics {
     schedule: ScheduleWatch,
     state_saved: IntGaugeVec,
     state_errors: IntCounterVec,
+    lease_errors: IntCounterVec,
+    reload_well: IntGaugeVec,
+    reloaded_at: IntGaugeVec,
     /// Registries that have series.
     registries: Mutex<BTreeSet<Box<str>>>,
 }
@@ -110,6 +113,25 @@ impl DaemonMetrics {
             Opts::new("pullpatrol_state_errors_total", "States that could not be read, taken over or saved."),
             &["reason"],
         )?;
+        let lease_errors = IntCounterVec::new(
+            Opts::new("pullpatrol_lease_errors_total", "Requests about the Lease of the election that failed."),
+            &["reason"],
+        )?;
+        // Without labels, but there is nothing to tell of a config file that is not there.
+        let reload_well = IntGaugeVec::new(
+            Opts::new(
+                "pullpatrol_config_last_reload_successful",
+                "Whether the config file could be used when it was read last.",
+            ),
+            &[],
+        )?;
+        let reloaded_at = IntGaugeVec::new(
+            Opts::new(
+                "pullpatrol_config_last_reload_success_timestamp_seconds",
+                "When the config file was last read and could be used.",
+            ),
+            &[],
+        )?;
         let build_info = IntGaugeVec::new(
             Opts::new("pullpatrol_build_info", "What this binary was built from."),
             &["version", "revision", "rustc"],
@@ -124,6 +146,9 @@ impl DaemonMetrics {
         registry.register(Box::new(lag.clone()))?;
         registry.register(Box::new(state_saved.clone()))?;
         registry.register(Box::new(state_errors.clone()))?;
+        registry.register(Box::new(lease_errors.clone()))?;
+        registry.register(Box::new(reload_well.clone()))?;
+        registry.register(Box::new(reloaded_at.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
         let (schedule, registries) = (ScheduleWatch::default(), Mutex::default());
@@ -138,6 +163,9 @@ impl DaemonMetrics {
             schedule,
             state_saved,
             state_errors,
+            lease_errors,
+            reload_well,
+            reloaded_at,
             registries,
         })
     }
@@ -215,6 +243,29 @@ impl DaemonMetrics {
     /// The state could not be read, taken over or saved.
     pub fn state_failed(&self, reason: &str) {
         self.state_errors.with_label_values(&[reason]).inc();
+    }
+
+    /// Make the counters of an election exist at zero.
+    pub fn add_lease(&self, reasons: &[&str]) {
+        for reason in reasons {
+            self.lease_errors.with_label_values(&[*reason]);
+        }
+    }
+
+    /// The Lease could not be read or written.
+    pub fn lease_failed(&self, reason: &str) {
+        self.lease_errors.with_label_values(&[reason]).inc();
+    }
+
+    /// The config file was read, and is in force.
+    pub fn config_read(&self, at: DateTime<Utc>) {
+        self.reload_well.with_label_values::<&str>(&[]).set(1);
+        self.reloaded_at.with_label_values::<&str>(&[]).set(at.timestamp());
+    }
+
+    /// The config file was read anew and cannot be used: what was in force stays.
+    pub fn config_refused(&self) {
+        self.reload_well.with_label_values::<&str>(&[]).set(0);
     }
 
     /// Whether this daemon probes (or stands by).

@@ -61,13 +61,13 @@ macro_rules! per_credential {
     };
 }
 
-/// A family with one series.
+/// A family with one series; with none while a replica stands by, which counts nothing of what is proven.
 macro_rules! single {
     ($name:literal, $help:literal, $value:expr) => {
         Family {
             name: $name,
             help: $help,
-            rows: |_| 1,
+            rows: |snapshot| usize::from(!snapshot.daemon.role.is_standby()),
             write: |snapshot, _, series| {
                 let value: fn(&Snapshot) -> Value = $value;
                 series.push(&[], &[], value(snapshot));

@@ -10,7 +10,7 @@ use super::credentials::{self, Entries};
 use super::images::Images;
 use super::logins::Logins;
 use super::workloads::{self, Pulls};
-use super::{DaemonFacts, RegistryRow, SecretFindings, Snapshot};
+use super::{DaemonFacts, RegistryRow, Role, SecretFindings, Snapshot};
 use crate::cluster::{Inventory, MissingPermission, Origin, Problem, Resource};
 use crate::config::Config;
 use crate::credential::MOST_ENTRIES;
@@ -64,6 +64,17 @@ pub fn build(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Snapshot {
         problems: problems(inputs),
         registries: registries(inputs),
         daemon: daemon(inputs, now),
+    }
+}
+
+/// The picture of a replica that stands by: what is there, and no word on any credential. Whoever probes tells of those, and
+/// would be contradicted by rows that know nothing.
+pub fn standing_by(inputs: &Inputs<'_>, holder: Option<Arc<str>>, now: DateTime<Utc>) -> Snapshot {
+    Snapshot {
+        generated_at: now,
+        problems: problems(inputs),
+        daemon: DaemonFacts { role: Role::Standby { holder }, ..daemon(inputs, now) },
+        ..Snapshot::default()
     }
 }
 
@@ -124,6 +135,7 @@ fn daemon(inputs: &Inputs<'_>, now: DateTime<Utc>) -> DaemonFacts {
     let skew = |host: &Arc<str>| Some((Arc::clone(host), inputs.ledger.registry(host).clock_skew_seconds?));
     let book = inputs.book;
     DaemonFacts {
+        role: Role::Active,
         shard: book.shard(),
         logins: book.logins.values().filter(|login| login.shard == book.shard().index()).count(),
         pull_secrets: book.secrets.iter().filter(|(at, record)| !record.skipped && book.shows_secret(at)).count(),

@@ -19,10 +19,10 @@ pub mod view;
 mod words;
 mod workloads;
 
-pub use build::{Inputs, build};
+pub use build::{Inputs, build, standing_by};
 pub use snapshot::{
-    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
-    WorkloadPart, WorkloadRow,
+    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, Role, SecretFindings,
+    Snapshot, WorkloadPart, WorkloadRow,
 };
 
 #[cfg(test)]

@@ -270,11 +270,35 @@ pub struct RegistryRow {
     pub up: Option<bool>,
 }
 
+/// What this replica does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It probes.
+    #[default]
+    Active,
+    /// It probed, may not for now, and shows what it knew last: nobody else is known to probe.
+    Paused,
+    /// Another replica probes: this one knows the objects, and nothing of what is proven.
+    Standby {
+        /// Which, if one was seen to.
+        holder: Option<Arc<str>>,
+    },
+}
+
+impl Role {
+    /// Whether another replica is the one that knows.
+    pub fn is_standby(&self) -> bool {
+        matches!(self, Self::Standby { .. })
+    }
+}
+
 /// About the daemon itself.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonFacts {
     /// Which of several processes this is.
     pub shard: Shard,
+    /// What this replica does.
+    pub role: Role,
     /// Distinct logins.
     pub logins: usize,
     /// Pull Secrets.

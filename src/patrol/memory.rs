@@ -123,6 +123,14 @@ impl Memory {
         self.awaiting
     }
 
+    /// Nobody is asked for now: what waited to be noted waits no more.
+    pub(super) fn stand_down(&mut self) {
+        self.reserved.clear();
+        if let Some(saving) = &mut self.saving {
+            saving.held.asks.clear();
+        }
+    }
+
     /// When to look again although nothing happens.
     pub(super) fn wake_at(&self) -> Option<Moment> {
         match &self.saving {
@@ -158,6 +166,11 @@ impl Patrol {
     /// wrong.
     #[must_use]
     pub fn remembering(mut self, store: Store, contents: Option<Contents>, trouble: Option<StoreError>) -> Self {
+        self.remember(store, contents, trouble);
+        self
+    }
+
+    pub(super) fn remember(&mut self, store: Store, contents: Option<Contents>, trouble: Option<StoreError>) {
         let (moment, wall) = (self.clock.moment(), self.clock.wall());
         if let Some(Contents { saved, told, records }) = contents {
             let dial = Dial::of_earlier(saved, told, wall, moment);
@@ -177,7 +190,6 @@ impl Patrol {
                 self.memory.paused_until = None;
             }
         }
-        self
     }
 
     /// Look whether the inventory tells what of the memory is there no more.

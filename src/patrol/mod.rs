@@ -10,7 +10,9 @@ mod memory;
 mod once;
 #[cfg(test)]
 mod properties;
+mod reload;
 mod round;
+mod standby;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,13 +29,15 @@ pub use self::explain::Question;
 use self::late::Late;
 use self::memory::Memory;
 pub use self::once::Progress;
+pub use self::reload::Orders;
 pub use self::round::{Answer, take_in};
+pub use self::standby::Ended;
 pub use self::store::{Sharded, Store, StoreError};
 use crate::clock::Clock;
-use crate::cluster::SharedInventory;
+use crate::cluster::{SharedInventory, Tenure};
 use crate::config::Config;
 use crate::metrics::DaemonMetrics;
-use crate::outlook::{self, Snapshot};
+use crate::outlook::{self, Role, Snapshot};
 use crate::plan::{
     self, Ask, Book, Cadence, Identifier, LoginId, Moment, Registries, Schedule, Shard, TokenKey, Wanted,
 };
@@ -87,6 +91,11 @@ pub struct Patrol {
     questions: Option<mpsc::Receiver<Question>>,
     /// What survives the process.
     memory: Memory,
+    /// Orders of the operator while the patrol goes on.
+    orders: Option<mpsc::Receiver<Orders>>,
+    /// The right to probe, where several replicas share one; without an election there is no end to it.
+    tenure: Option<Tenure>,
+    role: Role,
 }
 
 impl Patrol {
@@ -114,6 +123,9 @@ impl Patrol {
             tokens: HashMap::new(),
             questions: None,
             memory: Memory::default(),
+            orders: None,
+            tenure: None,
+            role: Role::Active,
             config,
             registries,
             inventory,
@@ -130,14 +142,24 @@ impl Patrol {
 
     /// Bring book, workloads and schedule in step with the inventory.
     pub fn sync(&mut self) {
+        let fresh = self.look();
+        self.plan(fresh);
+    }
+
+    /// Bring book and workloads in step with the inventory. Returns the logins that are to be asked at once.
+    fn look(&mut self) -> Vec<LoginId> {
         let now = self.clock.wall();
         let Self { inventory, book, roster, waits, .. } = self;
-        let fresh = inventory.read(|inventory| {
+        inventory.read(|inventory| {
             roster.sync(inventory);
             waits.sync(inventory, now);
             roster.add_unseen(waits);
             book.sync(inventory, roster.needed())
-        });
+        })
+    }
+
+    /// Bring the schedule in step with the book, and forget what is gone.
+    fn plan(&mut self, fresh: Vec<LoginId>) {
         // What is remembered is no news when it is met again.
         let fresh: Vec<LoginId> = fresh.into_iter().filter(|login| !self.memory.meets(*login)).collect();
         let wanted = plan::wanted(&self.book, self.roster.workloads(), true);
@@ -170,6 +192,9 @@ impl Patrol {
     /// Start what is due, as far as places are free. Returns when to look again: a question that is due and cannot start
     /// (its login is in flight, or no place is free) waits for a task to end, not for the clock.
     fn launch_due(&mut self, tasks: &mut JoinSet<Finished>) -> Option<Moment> {
+        if !self.may_ask() {
+            return None;
+        }
         let busy = |this: &Self, tasks: &JoinSet<Finished>| tasks.len() + this.memory.held_asks();
         let free = self.config.probe.concurrency.saturating_sub(busy(self, tasks));
         let now = self.clock.moment();
@@ -186,6 +211,10 @@ impl Patrol {
 
     /// Start these exchanges.
     fn launch_all(&mut self, asks: Vec<Ask>, tasks: &mut JoinSet<Finished>) {
+        if !self.may_ask() {
+            // They count as asked to no avail, and come again.
+            return;
+        }
         for ask in asks {
             if !self.launch(ask.clone(), tasks) {
                 // What it asked about went between two syncs; the next sync drops the question.
@@ -217,7 +246,9 @@ impl Patrol {
     /// One consistent picture of everything.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.wall();
-        self.with_inputs(|inputs| outlook::build(inputs, now))
+        let mut snapshot = self.with_inputs(|inputs| outlook::build(inputs, now));
+        snapshot.daemon.role = self.role.clone();
+        snapshot
     }
 
     /// Look at everything that is known.

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::exchange::Finished;
 use super::explain::next_question;
 use super::memory::{Held, saved};
+use super::reload::next_orders;
+use super::standby::{Ended, end_of};
 use super::{ExchangeLost, Patrol};
 use crate::outlook::Snapshot;
 use crate::plan::Moment;
@@ -34,11 +36,25 @@ impl Patrol {
         snapshots: watch::Sender<Arc<Snapshot>>,
         shutdown: CancellationToken,
     ) -> Result<(), ExchangeLost> {
+        self.run_while(&snapshots, &shutdown).await.map(drop)
+    }
+
+    /// Patrol until `shutdown`, or until the tenure ends; exchanges in flight are dropped either way.
+    ///
+    /// # Errors
+    /// [`ExchangeLost`] when an exchange panicked.
+    pub async fn run_while(
+        &mut self,
+        snapshots: &watch::Sender<Arc<Snapshot>>,
+        shutdown: &CancellationToken,
+    ) -> Result<Ended, ExchangeLost> {
+        let tenure = self.tenure.clone();
+        let mut lost = std::pin::pin!(end_of(tenure.as_ref()));
         let mut changes = self.inventory.subscribe();
         let mut tasks = JoinSet::new();
         changes.mark_unchanged();
         self.sync();
-        let (mut published, mut gap) = self.publish(&snapshots);
+        let (mut published, mut gap) = self.publish(snapshots);
         let mut stale = false;
         loop {
             let due = self.launch_due(&mut tasks);
@@ -47,7 +63,7 @@ impl Patrol {
                 if self.waits.is_stale(self.clock.wall()) {
                     self.sync();
                 }
-                (published, gap) = self.publish(&snapshots);
+                (published, gap) = self.publish(snapshots);
                 stale = false;
                 continue;
             }
@@ -58,13 +74,14 @@ impl Patrol {
             tokio::select! {
                 () = shutdown.cancelled() => {
                     self.save_for_good().await;
-                    return Ok(());
+                    return Ok(Ended::Shutdown);
                 }
+                () = &mut lost => return Ok(Ended::TenureEnded),
                 alive = changes.changed() => {
                     if alive.is_err() {
                         // Every source is gone: that happens only while the process stops.
                         shutdown.cancelled().await;
-                        return Ok(());
+                        return Ok(Ended::Shutdown);
                     }
                     self.clock.sleep(SETTLE).await;
                     changes.mark_unchanged();
@@ -77,12 +94,17 @@ impl Patrol {
                 }
                 outcome = saved(&mut self.memory) => {
                     let held = self.conclude_save(outcome);
-                    self.release(held, &mut tasks, &snapshots);
+                    self.release(held, &mut tasks, snapshots);
                 }
                 Some(question) = next_question(&mut self.questions) => self.answer(question),
+                Some(orders) = next_orders(&mut self.orders) => {
+                    self.obey(orders);
+                    self.sync();
+                    stale = true;
+                }
                 () = self.clock.sleep_until(wake.unwrap_or(publish_at)), if wake.is_some() => {
                     let held = self.lose_patience();
-                    self.release(held, &mut tasks, &snapshots);
+                    self.release(held, &mut tasks, snapshots);
                 }
             }
         }

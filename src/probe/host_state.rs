@@ -78,6 +78,11 @@ impl Hosts {
         self.get(name, *slowest)
     }
 
+    /// The slowest pace of a host is found anew: the entry that asked for it may be gone.
+    pub(super) fn forget_shared_paces(&self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The state of a host at a pace. Another pace is another state, so that a changed config takes effect.
     pub(super) fn get(&self, name: &str, requests_per_second: f64) -> Arc<HostState> {
         let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);

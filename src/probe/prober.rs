@@ -64,6 +64,12 @@ impl Prober {
         }
     }
 
+    /// Go by another time-out from now on, and by the paces that registries have from now on. What is known of hosts stays.
+    pub fn retune(&self, timeout: Duration) {
+        self.client.set_timeout(timeout);
+        self.hosts.forget_shared_paces();
+    }
+
     /// The clock that it reads.
     pub fn clock(&self) -> &Clock {
         &self.clock

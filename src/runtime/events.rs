@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Announcement, EventObserver, EventOutcome, ObjectRef, Scope, SharedInventory};
 use crate::metrics::DaemonMetrics;
-use crate::outlook::Snapshot;
 use crate::outlook::changes::{Change, Changes};
+use crate::outlook::{Role, Snapshot};
+use crate::plan::Registries;
 
 /// How many announcements wait between the two tasks; more wait in the snapshots themselves.
 const PENDING: usize = 64;
@@ -31,6 +32,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<DaemonMetrics>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(super) changes: Changes,
+    pub(super) registries: Registries,
 }
 
 /// Start both tasks.
@@ -39,13 +41,13 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<(&'static str, Result<(), String>)>,
     shutdown: &CancellationToken,
 ) {
-    let Parts { client, scope, inventory, metrics, snapshots, changes } = parts;
+    let Parts { client, scope, inventory, metrics, snapshots, changes, registries } = parts;
     let (announce, announcements) = mpsc::channel(PENDING);
     let stop = shutdown.clone();
     tasks.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = follow(snapshots, changes, announce) => {}
+            () = follow(snapshots, changes, registries, announce) => {}
         }
         ("changes", Ok(()))
     });
@@ -58,13 +60,24 @@ pub(super) fn spawn(
 
 /// Announce what changes from snapshot to snapshot. One that comes while announcements wait is passed over for the next:
 /// changes are told between any two.
+///
+/// A replica that stands by tells nothing, and begins anew when it takes over: what the one before it proved was told by it.
 async fn follow(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut changes: Changes,
+    registries: Registries,
     announce: mpsc::Sender<Announcement>,
 ) {
     while snapshots.changed().await.is_ok() {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        match snapshot.daemon.role {
+            Role::Active => {}
+            Role::Paused => continue,
+            Role::Standby { .. } => {
+                changes = Changes::new(registries.clone(), snapshot.generated_at);
+                continue;
+            }
+        }
         for change in changes.follow(&snapshot) {
             if announce.send(announcement(change)).await.is_err() {
                 return;

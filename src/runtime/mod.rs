@@ -5,16 +5,19 @@ mod check;
 mod events;
 mod explain;
 mod key;
+mod lead;
 mod logging;
+mod reload;
 mod serve;
 mod setup;
 mod state;
+mod stop;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use self::key::KeyError;
-pub use self::serve::{ServeSettings, Source, serve, serve_secure};
+pub use self::serve::{ConfigSource, Extras, ServeSettings, Source, serve, serve_with};
 use self::setup::SetupError;
 use crate::cli::args::{Cli, Command};
 use crate::cli::shipped;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::lead::{self, Replica};
+use super::reload::{self, Reloads};
 use super::setup::{self, Setup, SetupError};
 use super::state::{self, Kept};
+use super::stop::Stages;
 use super::{events, key};
 use crate::cli::args::{Common, ServeArgs};
 use crate::clock::Clock;
@@ -22,8 +24,10 @@ use crate::outlook::changes::Changes;
 use crate::patrol::{Parts, Patrol, Question};
 use crate::plan::{Identifier, Registries};
 use crate::probe::{self, Prober};
-use crate::web::{self, Explainer, Faces, Limits, Secure};
+use crate::web::{self, Explainer, Faces, Limits, Reloader, Secure};
 
+/// How long the end of the process waits for work that cannot be cancelled.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 /// How many questions of faces wait at most.
 const QUESTIONS: usize = 8;
 
@@ -54,6 +58,32 @@ pub struct ServeSettings {
     pub listeners: Vec<TcpListener>,
 }
 
+/// What `serve` can do besides.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// How the web port is secured.
+    pub secure: Option<Secure>,
+    /// Where health alone is told, in the plain.
+    pub health: Vec<TcpListener>,
+    /// Where the config came from, if it can be read again.
+    pub config_source: Option<ConfigSource>,
+    /// Whether `POST /-/reload` is answered.
+    pub lifecycle: bool,
+    /// Told each time somebody wants the config read again.
+    pub hangups: Option<mpsc::Receiver<()>>,
+}
+
+/// Where a config comes from.
+#[derive(Clone, Debug)]
+pub struct ConfigSource {
+    /// The file.
+    pub file: PathBuf,
+    /// Registries of the command line.
+    pub registries: Vec<String>,
+    /// Index and count of the shard, where the command line says them.
+    pub shard: (Option<u16>, Option<u16>),
+}
+
 /// The counters are told about failed watches by the room that watches.
 struct Observer(Arc<DaemonMetrics>);
 
@@ -75,20 +105,31 @@ pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, Setu
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
     let secure = args.web_config_file.as_deref().map(Secure::load).transpose().map_err(SetupError::Web)?;
-    runtime.block_on(async move {
+    let (flags, shard) = (common.registries.clone(), (args.shard_index, args.shard_count));
+    let config_source = common.config_file.clone().map(|file| ConfigSource { file, registries: flags, shard });
+    let ended = runtime.block_on(async move {
         let mut listeners = Vec::with_capacity(args.listen_addresses.len());
         for address in &args.listen_addresses {
-            listeners.push(setup::listen(address).await?);
+            listeners.push(setup::listen(address, "web.listen-address").await?);
+        }
+        let mut health = Vec::with_capacity(args.health_addresses.len());
+        for address in &args.health_addresses {
+            health.push(setup::listen(address, "web.health-address").await?);
         }
         let shutdown = CancellationToken::new();
         let stop_on_signal = signals(shutdown.clone());
+        let hangups = Some(reload::hangups().map_err(SetupError::Runtime)?);
+        let extras = Extras { secure, health, config_source, lifecycle: args.enable_lifecycle, hangups };
         tokio::select! {
             biased;
-            result = serve_secure(ServeSettings { config, registries, source, listeners }, secure, shutdown) => result?,
+            result = serve_with(ServeSettings { config, registries, source, listeners }, extras, shutdown) => result?,
             result = stop_on_signal => result?,
         }
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // A look-up of a name or a write to a disk that hangs must not hold up the end of the process.
+    runtime.shutdown_timeout(LINGER);
+    ended
 }
 
 /// The first SIGTERM or SIGINT starts a graceful stop, the second ends the wait for it.
@@ -111,16 +152,20 @@ async fn signals(shutdown: CancellationToken) -> Result<(), SetupError> {
 
 /// Serve until `shutdown`. A task that ends before is an error: nothing runs unobserved.
 pub async fn serve(settings: ServeSettings, shutdown: CancellationToken) -> Result<(), SetupError> {
-    serve_secure(settings, None, shutdown).await
+    serve_with(settings, Extras::default(), shutdown).await
 }
 
-/// The same, with the web port secured.
-pub async fn serve_secure(
+/// The same, with all that `serve` can do besides.
+///
+/// The end comes in stages, each bounded: whoever probes stops and saves, then the Lease is given up, and the web port, which
+/// says that this process is not ready, closes last.
+pub async fn serve_with(
     settings: ServeSettings,
-    secure: Option<Secure>,
+    extras: Extras,
     shutdown: CancellationToken,
 ) -> Result<(), SetupError> {
     let ServeSettings { config, registries, source, listeners } = settings;
+    let Extras { secure, health, config_source, lifecycle, hangups } = extras;
     let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).map_err(SetupError::Metrics)?);
     for host in registries.listed_hosts() {
         metrics.add_registry(host);
@@ -136,14 +181,32 @@ pub async fn serve_secure(
             tracing::info!(%address, tls = secure.as_ref().is_some_and(Secure::has_tls), "listening");
         }
     }
+    for listener in &health {
+        if let Ok(health) = listener.local_addr() {
+            tracing::info!(%health, "listening for questions of health alone");
+        }
+    }
 
-    let mut tasks = JoinSet::new();
+    let mut stages = Stages::new(shutdown.clone());
     let (questions, asked) = mpsc::channel(QUESTIONS);
-    let router = web::router(Faces::new(snapshot.clone(), Arc::clone(&metrics)).explained_by(explainer(questions)));
-    let stopping = shutdown.clone().cancelled_owned();
-    tasks.spawn(async move {
-        let limits = Limits::default();
-        let limits = metrics::max_open_files().map_or(limits, |files| limits.within(files));
+    let limits = Limits::default();
+    let limits = metrics::max_open_files().map_or(limits, |files| limits.within(files));
+    let (reloads, wanted) = mpsc::channel(1);
+    let mut faces = Faces::new(snapshot.clone(), Arc::clone(&metrics))
+        .explained_by(explainer(questions))
+        .stopped_by(shutdown.clone());
+    if lifecycle {
+        faces = faces.reloaded_by(Reloader::new(reloads));
+    }
+    if !health.is_empty() {
+        let (router, stopping) = (web::health_router(faces.clone()), stages.web.stop.clone().cancelled_owned());
+        stages.web.tasks.spawn(async move {
+            let ended = web::serve(health, router, Limits::default(), stopping).await;
+            ("health", ended.map_err(|error| error.to_string()))
+        });
+    }
+    let (router, stopping) = (web::router(faces), stages.web.stop.clone().cancelled_owned());
+    stages.web.tasks.spawn(async move {
         let ended = web::serve_secure(listeners, router, limits, secure, stopping).await;
         ("web", ended.map_err(|error| error.to_string()))
     });
@@ -154,21 +217,32 @@ pub async fn serve_secure(
             Some(client.map_err(SetupError::Cluster)?)
         }
     };
-    // Whoever waits for an answer of the API server can be asked how he is meanwhile.
-    let kept = tokio::select! {
-        () = shutdown.cancelled() => return Ok(()),
-        kept = state::open(&config, client.clone(), &metrics) => kept.map_err(SetupError::State)?,
+    let identifier = state::identifier(&config).map_err(SetupError::State)?;
+    let election = config.leader_election.enabled;
+    if election && client.is_none() {
+        return Err(SetupError::ElectionOfFiles);
+    }
+    // Whoever waits for an answer of the API server can be asked how he is meanwhile. One of several replicas opens the state
+    // when it takes over.
+    let kept = if election {
+        None
+    } else {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            kept = state::open(&config, client.clone(), &metrics, &identifier) => kept.map_err(SetupError::State)?,
+        }
     };
     let (shared, stop) = (inventory.clone(), shutdown.clone());
-    match source {
+    match &source {
         Source::Files(paths) => {
-            tasks.spawn(async move {
+            let paths = paths.clone();
+            stages.work.tasks.spawn(async move {
                 let ended = cluster::watch_files(paths, scope, shared, stop).await;
                 ("manifests", ended.map_err(|error| chain(&error)))
             });
         }
         Source::Cluster { .. } => {
-            let Some(client) = client else { unreachable!("a cluster has a client") };
+            let Some(client) = client.clone() else { unreachable!("a cluster has a client") };
             let with_events = config.events.0;
             if with_events {
                 let parts = events::Parts {
@@ -178,36 +252,51 @@ pub async fn serve_secure(
                     metrics: Arc::clone(&metrics),
                     snapshots: snapshot,
                     changes: Changes::new(registries.clone(), Clock::start().wall()),
+                    registries: registries.clone(),
                 };
-                events::spawn(parts, &mut tasks, &shutdown);
+                events::spawn(parts, &mut stages.work.tasks, &shutdown);
             }
             let observer = Observer(Arc::clone(&metrics));
-            tasks.spawn(async move {
+            stages.work.tasks.spawn(async move {
                 let ended = cluster::watch_cluster(client, scope, shared, with_events, observer, stop).await;
                 ("watch", ended.map_err(|error| chain(&error)))
             });
         }
     }
-    let patrol = match kept {
-        None => patrol(config, registries, inventory, metrics)?,
-        Some(Kept { identifier, store, contents, trouble }) => {
-            patrol_with(identifier, config, registries, inventory, metrics).remembering(store, contents, trouble)
-        }
-    };
-    let patrol = patrol.answering(asked);
+    let (orders, given) = mpsc::channel(1);
+    let reloading = Reloads { source: config_source, config: config.clone(), orders, metrics: Arc::clone(&metrics) };
+    reload::spawn(reloading, wanted, hangups, &mut stages.work.tasks, shutdown.clone());
+    let replica = config.clone();
+    let patrol = patrol_with(identifier.clone(), config, registries, inventory.clone(), Arc::clone(&metrics));
+    let patrol = patrol.answering(asked).obeying(given);
     let stop = shutdown.clone();
-    tasks.spawn(async move { ("patrol", patrol.run(snapshots, stop).await.map_err(|error| chain(&error))) });
-
-    while let Some(ended) = tasks.join_next().await {
-        let (task, result) =
-            ended.map_err(|error| SetupError::TaskEnded { task: "background", reason: error.to_string() })?;
-        match result {
-            Err(reason) => return Err(SetupError::TaskEnded { task, reason }),
-            Ok(()) if shutdown.is_cancelled() => {}
-            Ok(()) => return Err(SetupError::TaskEnded { task, reason: "nobody told it to".to_owned() }),
+    match (client, &source) {
+        (Some(client), Source::Cluster { kubeconfig, context }) if election => {
+            // A connection of its own: a renewal must not wait behind a list of thousands of objects.
+            let own = cluster::client(kubeconfig.as_deref(), context.as_deref()).await.map_err(SetupError::Cluster)?;
+            let leadership = lead::spawn_candidate(
+                own,
+                &replica,
+                inventory,
+                Arc::clone(&metrics),
+                &mut stages.lease.tasks,
+                stages.lease.stop.clone(),
+            );
+            let replica = Replica { patrol, config: replica, identifier, client, metrics, leadership };
+            stages.work.tasks.spawn(async move { ("patrol", replica.run(snapshots, stop).await) });
+        }
+        _ => {
+            let patrol = match kept {
+                None => patrol,
+                Some(Kept { store, contents, trouble }) => patrol.remembering(store, contents, trouble),
+            };
+            stages
+                .work
+                .tasks
+                .spawn(async move { ("patrol", patrol.run(snapshots, stop).await.map_err(|error| chain(&error))) });
         }
     }
-    Ok(())
+    stages.watch().await
 }
 
 /// Carries a question of a face to the patrol and waits for the answer, which comes between two of its steps.

@@ -53,11 +53,16 @@ pub enum SetupError {
     /// No cluster.
     #[error("no cluster to read from; to read manifests instead, give `check` a PATH or `serve` --manifests PATH")]
     Cluster(#[source] crate::cluster::ClientError),
+    /// An election without a cluster.
+    #[error("`leaderElection.enabled` needs a cluster to hold the Lease; with --manifests leave it out")]
+    ElectionOfFiles,
     /// An address that cannot be listened on.
-    #[error("cannot listen on {address}: choose another one with --web.listen-address")]
+    #[error("cannot listen on {address}: choose another one with --{flag}")]
     Listen {
         /// The address as given.
         address: String,
+        /// The flag that gives it.
+        flag: &'static str,
         /// The cause.
         #[source]
         source: std::io::Error,
@@ -127,7 +132,7 @@ pub(super) fn check_shard(shard: ShardConfig) -> Result<(), SetupError> {
 
 /// Add the registries of the command line, and check all of them. One that is listed already, in the config or twice on
 /// the command line, stays as it is.
-fn add_registries(config: &mut Config, hosts: &[String]) -> Result<Registries, SetupError> {
+pub(super) fn add_registries(config: &mut Config, hosts: &[String]) -> Result<Registries, SetupError> {
     let mut registries = Registries::new(&config.registries).map_err(SetupError::Registries)?;
     for host in hosts {
         if registries.lists(host) {
@@ -140,9 +145,14 @@ fn add_registries(config: &mut Config, hosts: &[String]) -> Result<Registries, S
     Ok(registries)
 }
 
+/// The registries of a config that holds those of the command line already.
+pub(super) fn registries(config: &Config) -> Result<Registries, SetupError> {
+    Registries::new(&config.registries).map_err(SetupError::Registries)
+}
+
 /// `:9797`, `127.0.0.1:9797` or `[::1]:9797`, as exporters write it; without a host every address is meant.
-pub(super) async fn listen(address: &str) -> Result<tokio::net::TcpListener, SetupError> {
-    let refused = |source| SetupError::Listen { address: address.to_owned(), source };
+pub(super) async fn listen(address: &str, flag: &'static str) -> Result<tokio::net::TcpListener, SetupError> {
+    let refused = |source| SetupError::Listen { address: address.to_owned(), flag, source };
     if let Some(port) = address.strip_prefix(':') {
         let port: u16 = port.parse().map_err(|_| {
             refused(std::io::Error::new(std::io::ErrorKind::InvalidInput, "the port is no number from 0 to 65535"))

@@ -43,11 +43,20 @@ pub enum StateError {
 
 /// A state that is kept, and what it held.
 pub(super) struct Kept {
-    pub(super) identifier: Identifier,
     pub(super) store: Store,
     pub(super) contents: Option<Contents>,
     /// Why it held nothing, where something is wrong.
     pub(super) trouble: Option<StoreError>,
+}
+
+/// What makes the ids of logins and tokens: by the key of the config, or by the one beside the state.
+pub(super) fn identifier(config: &Config) -> Result<Identifier, StateError> {
+    let mut key = config.token_id_key_file.clone();
+    if let (Some(StateStore::File(path)), None) = (config.state.store(), &key) {
+        let made = store::key_beside(&path, random);
+        key = Some(made.map_err(|source| StateError::MakeKey { path, source })?);
+    }
+    key::identifier(key.as_deref()).map_err(StateError::Key)
 }
 
 /// Open the state of the config; `None` when there is none.
@@ -55,18 +64,13 @@ pub(super) async fn open(
     config: &Config,
     client: Option<kube::Client>,
     metrics: &DaemonMetrics,
+    identifier: &Identifier,
 ) -> Result<Option<Kept>, StateError> {
     let Some(place) = config.state.store() else { return Ok(None) };
     metrics.add_state(&ERROR_REASONS);
-    let mut key = config.token_id_key_file.clone();
-    if let (StateStore::File(path), None) = (&place, &key) {
-        let made = store::key_beside(path, random);
-        key = Some(made.map_err(|source| StateError::MakeKey { path: path.clone(), source })?);
-    }
-    let identifier = key::identifier(key.as_deref()).map_err(StateError::Key)?;
     let (store, read) = match place {
         StateStore::File(path) => {
-            let (file, read) = FileStore::open(&path, &identifier).map_err(StateError::Open)?;
+            let (file, read) = FileStore::open(&path, identifier).map_err(StateError::Open)?;
             let read = read.map_err(StoreError::ReadFile).map(|loaded| {
                 let loaded = loaded?;
                 if loaded.torn {
@@ -82,7 +86,7 @@ pub(super) async fn open(
                 name = format!("{name}-shard-{}", config.shard.index.unwrap_or_default());
             }
             let maps = ConfigMaps::new(client.ok_or(StateError::NoCluster)?, &namespace, &name);
-            let mut sharded = Sharded::new(maps, Shards::new(&identifier));
+            let mut sharded = Sharded::new(maps, Shards::new(identifier));
             let read = load(&mut sharded, metrics).await;
             (Store::ConfigMaps(Box::new(sharded)), read)
         }
@@ -91,7 +95,7 @@ pub(super) async fn open(
         Ok(contents) => (contents, None),
         Err(error) => (None, Some(error)),
     };
-    Ok(Some(Kept { identifier, store, contents, trouble }))
+    Ok(Some(Kept { store, contents, trouble }))
 }
 
 /// Read a state in `ConfigMap`s. While the API server cannot be reached there is nothing to patrol either, so that is waited
@@ -109,7 +113,7 @@ async fn load(sharded: &mut Sharded, metrics: &DaemonMetrics) -> Result<Option<C
     }
 }
 
-fn random() -> Option<[u8; 32]> {
+pub(super) fn random() -> Option<[u8; 32]> {
     use ring::rand::SecureRandom as _;
     let mut key = [0_u8; 32];
     ring::rand::SystemRandom::new().fill(&mut key).ok()?;

@@ -39,6 +39,9 @@ fn answer(faces: &Faces, query: Option<&str>, rows: Rows) -> Response {
         Ok(filter) => filter,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
+    if let Some(refusal) = super::standing_by(&faces.snapshot()) {
+        return refusal;
+    }
     let document = Document { snapshot: faces.snapshot(), filter, rows, place: Place::Start };
     let pieces = document.map(|piece| Ok::<Bytes, Infallible>(Bytes::from(piece)));
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream::iter(pieces))).into_response()

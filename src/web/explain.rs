@@ -87,6 +87,9 @@ pub(super) async fn explain(State(faces): State<Faces>, RawQuery(query): RawQuer
         Ok(question) => question,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
+    if let Some(refusal) = super::standing_by(&faces.snapshot()) {
+        return refusal;
+    }
     let explained = match &faces.explainer {
         Some(explainer) => (explainer.0)(question.namespace, question.target).await,
         None => None,

@@ -31,7 +31,18 @@ static HEADERS: LazyLock<[(HeaderName, HeaderValue); 6]> = LazyLock::new(|| {
 
 /// Answers what no handler should see, and adds the headers.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match refuse(&request) {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    pass(request, next, reads, "GET, HEAD").await
+}
+
+/// The same for the one path that makes something happen.
+pub(super) async fn guard_writes(request: Request, next: Next) -> Response {
+    let writes = matches!(*request.method(), Method::POST | Method::PUT);
+    pass(request, next, writes, "POST, PUT").await
+}
+
+async fn pass(request: Request, next: Next, allowed: bool, methods: &'static str) -> Response {
+    let mut response = match refuse(&request, allowed, methods) {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
@@ -67,10 +78,11 @@ pub(super) async fn secured(State(secure): State<Secure>, request: Request, next
     response
 }
 
-fn refuse(request: &Request) -> Option<Response> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+fn refuse(request: &Request, allowed: bool, methods: &'static str) -> Option<Response> {
+    if !allowed {
+        let told = format!("only {} are allowed\n", methods.replace(", ", " and "));
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, told);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
         close(&mut response);
         return Some(response);
     }

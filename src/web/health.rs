@@ -21,7 +21,10 @@ pub(super) async fn livez(RawQuery(query): RawQuery) -> Response {
 
 /// The inventory is complete and was looked at.
 pub(super) async fn readyz(State(faces): State<Faces>, RawQuery(query): RawQuery) -> Response {
-    answer("readyz", query.as_deref(), &readiness(&faces.snapshot()))
+    let mut checks = readiness(&faces.snapshot());
+    let stopping = faces.stopping.is_cancelled();
+    checks.push(("shutdown".to_owned(), (!stopping).then_some(()).ok_or("the process stops")));
+    answer("readyz", query.as_deref(), &checks)
 }
 
 fn readiness(snapshot: &Snapshot) -> Vec<Check> {

@@ -18,7 +18,7 @@ use super::{Faces, text};
 use crate::credential::Severity;
 use crate::outlook::view::report::rfc3339;
 use crate::outlook::view::{HealthLine, HealthState, health, printable, relative};
-use crate::outlook::{Outlook, Snapshot};
+use crate::outlook::{Outlook, Role, Snapshot};
 use crate::verdict::Status;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -59,13 +59,13 @@ fn render(snapshot: &Snapshot, filter: &Filter) -> Markup {
                 header {
                     h1 { "pull-patrol" }
                     span.soft { (generated(snapshot)) }
-                    nav {
+                    @if !snapshot.daemon.role.is_standby() { nav {
                         a href="#credentials" { "Credentials" }
                         a href="#workloads" { "Workloads" }
                         @if !snapshot.copies.is_empty() { a href="#copies" { "Copies" } }
                         a href="#findings" { "Findings" }
                         a href="#health" { "Health" }
-                    }
+                    } }
                 }
                 @if health.iter().any(|line| line.state.severity().is_some()) {
                     ul.alarms {
@@ -77,12 +77,15 @@ fn render(snapshot: &Snapshot, filter: &Filter) -> Markup {
                         }
                     }
                 }
-                (counts(snapshot))
-                (form(filter))
-                (tables::credentials(snapshot, filter))
-                (tables::workloads(snapshot, filter))
-                (copies::copies(snapshot, filter))
-                (tables::findings(snapshot, filter))
+                (role(snapshot))
+                @if !snapshot.daemon.role.is_standby() {
+                    (counts(snapshot))
+                    (form(filter))
+                    (tables::credentials(snapshot, filter))
+                    (tables::workloads(snapshot, filter))
+                    (copies::copies(snapshot, filter))
+                    (tables::findings(snapshot, filter))
+                }
                 (tables::problems(snapshot))
                 (health_table(&health))
                 footer {
@@ -92,6 +95,27 @@ fn render(snapshot: &Snapshot, filter: &Filter) -> Markup {
                     a href="/readyz?verbose" { "readiness" }
                 }
             }
+        }
+    }
+}
+
+/// What this replica does, where that is not to probe.
+fn role(snapshot: &Snapshot) -> Markup {
+    html! {
+        @match &snapshot.daemon.role {
+            Role::Active => {}
+            Role::Paused => p #role {
+                span.tag.warning { "paused" }
+                " This replica cannot renew its Lease, so it probes nothing. What follows is what it knew last."
+            },
+            Role::Standby { holder } => p #role {
+                span.tag.calm { "standby" }
+                " This replica probes nothing and tells of no credential. "
+                @match holder {
+                    Some(holder) => { "The Lease is held by " strong { (shown(holder)) } ": ask that one." }
+                    None => "Nobody is known to hold the Lease.",
+                }
+            },
         }
     }
 }

@@ -13,11 +13,12 @@ use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::guard;
@@ -30,6 +31,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const STREAMS: u32 = 16;
 /// How often a silent connection of HTTP/2 is asked whether anybody is there, and how long for an answer.
 const PING: Duration = Duration::from_secs(20);
+
+/// How long a connection of HTTP/2 lives: it answers pings however little it takes of an answer, so nothing else would end it.
+/// Its client is told to open another one.
+const LIFE: Duration = Duration::from_secs(600);
 
 /// What a client may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +112,7 @@ pub async fn serve_secure<L: Listener>(
         TowerToHyperService::new(router.map_request(|request: hyper::Request<Incoming>| request.map(Body::new)));
     let http = Http::new(limits);
 
-    let graceful = GracefulShutdown::new();
+    let stop = CancellationToken::new();
     let mut connections = JoinSet::new();
     // In the order of their beginning.
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
@@ -127,14 +132,14 @@ pub async fn serve_secure<L: Listener>(
                 }
                 let io = StallGuard::new(io, limits.stalled_write);
                 let (http, service, secure) = (http.clone(), service.clone(), secure.clone());
-                open.push_back(connections.spawn(http.connection(io, service, secure, graceful.watcher())));
+                open.push_back(connections.spawn(http.connection(io, service, secure, stop.clone())));
                 accepting.push(accept(listener));
             }
         }
     }
     drop(accepting);
     let drained = async {
-        graceful.shutdown().await;
+        stop.cancel();
         while let Some(ended) = connections.join_next().await {
             observe(ended);
         }
@@ -150,6 +155,7 @@ pub async fn serve_secure<L: Listener>(
 struct Http {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
+    drain: Duration,
 }
 
 impl Http {
@@ -162,13 +168,18 @@ impl Http {
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
-        Self { one, two }
+        Self { one, two, drain: limits.drain }
     }
 
     /// One connection, from its first byte to its last. What goes wrong here is the client's: it hung up, was too slow, or
     /// speaks something else.
-    async fn connection<I, S>(self, io: I, service: TowerToHyperService<S>, secure: Option<Secure>, watcher: Watcher)
-    where
+    async fn connection<I, S>(
+        self,
+        io: I,
+        service: TowerToHyperService<S>,
+        secure: Option<Secure>,
+        stop: CancellationToken,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: tower::Service<hyper::Request<Incoming>, Response = axum::response::Response> + Clone + Send + 'static,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -179,7 +190,7 @@ impl Http {
             None => None,
         };
         let ended = match tls {
-            None => watcher.watch(self.one.serve_connection(TokioIo::new(io), service)).await,
+            None => self.speak_one(io, service, stop).await,
             Some(tls) => {
                 let stream = match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(io)).await {
                     Ok(Ok(stream)) => stream,
@@ -187,17 +198,50 @@ impl Http {
                     Err(_) => return tracing::debug!("a TLS handshake took too long"),
                 };
                 let speaks_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let io = TokioIo::new(stream);
                 if speaks_two {
-                    watcher.watch(self.two.serve_connection(io, service)).await
+                    let io = TokioIo::new(stream);
+                    let mut connection = std::pin::pin!(self.two.serve_connection(io, service));
+                    let ended = tokio::select! {
+                        ended = connection.as_mut() => Some(ended),
+                        () = stop.cancelled() => None,
+                        () = sleep(LIFE) => None,
+                    };
+                    if let Some(ended) = ended {
+                        ended
+                    } else {
+                        connection.as_mut().graceful_shutdown();
+                        // Whoever is in the middle of an answer may take the rest of it.
+                        tokio::time::timeout(self.drain, connection).await.unwrap_or(Ok(()))
+                    }
                 } else {
-                    watcher.watch(self.one.serve_connection(io, service)).await
+                    self.speak_one(stream, service, stop).await
                 }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+
+    /// HTTP/1.1, until the client has enough or `stop`.
+    async fn speak_one<I, S>(
+        &self,
+        io: I,
+        service: TowerToHyperService<S>,
+        stop: CancellationToken,
+    ) -> Result<(), hyper::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: tower::Service<hyper::Request<Incoming>, Response = axum::response::Response> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+    {
+        let mut connection = std::pin::pin!(self.one.serve_connection(TokioIo::new(io), service));
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
     }
 }
 

@@ -9,30 +9,50 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Bounds how long a write may make no progress.
+/// Bytes that a client takes in the time that it is waited for, at least. One that takes a byte now and then would hold an
+/// answer, and all that it is made of, for days.
+const LEAST: usize = 256 * 1024;
+
+/// Bounds how long writes may make too little progress.
 pub(super) struct StallGuard<I> {
     io: I,
     limit: Duration,
-    /// Runs while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Since when a write waits, and its end.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// How long writes have waited, and what was taken, since the client last took enough.
+    waited: Duration,
+    taken: usize,
 }
 
 impl<I> StallGuard<I> {
     pub(super) fn new(io: I, limit: Duration) -> Self {
-        Self { io, limit, waiting: None }
+        Self { io, limit, waiting: None, waited: Duration::ZERO, taken: 0 }
     }
 
-    /// Pass on what a write came to; turn waiting past the limit into an error.
-    fn bound<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
-            self.waiting = None;
+    /// Pass on what a write came to, with the bytes that were taken; turn waiting past the limit into an error.
+    fn bound<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+        taken: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = &progress {
+            if let Some((since, _)) = self.waiting.take() {
+                self.waited += since.elapsed();
+            }
+            if let Ok(result) = result {
+                self.taken = self.taken.saturating_add(taken(result));
+            }
+            if self.taken >= LEAST {
+                (self.taken, self.waited) = (0, Duration::ZERO);
+            }
             return progress;
         }
-        let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(waiting.as_mut().poll(cx));
-        waiting.as_mut().reset(Instant::now() + limit);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no data")))
+        let left = self.limit.saturating_sub(self.waited);
+        let (_, end) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
+        ready!(end.as_mut().poll(cx));
+        end.as_mut().reset(Instant::now() + self.limit);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too little")))
     }
 }
 
@@ -45,7 +65,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for StallGuard<I> {
 impl<I: AsyncWrite + Unpin> AsyncWrite for StallGuard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.bound(cx, progress)
+        self.bound(cx, progress, |taken| *taken)
     }
 
     fn poll_write_vectored(
@@ -54,7 +74,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for StallGuard<I> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.bound(cx, progress)
+        self.bound(cx, progress, |taken| *taken)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -63,12 +83,12 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for StallGuard<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.io).poll_flush(cx);
-        self.bound(cx, progress)
+        self.bound(cx, progress, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.bound(cx, progress)
+        self.bound(cx, progress, |()| 0)
     }
 }
 
@@ -88,21 +108,46 @@ mod tests {
         assert_eq!(before.elapsed().as_secs(), 30);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_client_that_goes_on_reading_is_served() {
-        let (near, mut far) = duplex(16);
+    /// What a client gets who takes so much, and waits so long, again and again.
+    async fn served(size: usize, each: usize, pause: Duration) -> (io::Result<()>, usize) {
+        let (near, mut far) = duplex(each);
         let mut guarded = StallGuard::new(near, Duration::from_secs(30));
         let reader = tokio::spawn(async move {
-            let mut got = Vec::new();
-            let mut byte = [0; 8];
-            while let Ok(count @ 1..) = far.read(&mut byte).await {
-                got.extend_from_slice(&byte[..count]);
-                tokio::time::sleep(Duration::from_secs(20)).await;
+            let (mut got, mut piece) = (0, vec![0; each]);
+            while let Ok(count @ 1..) = far.read(&mut piece).await {
+                got += count;
+                tokio::time::sleep(pause).await;
             }
-            got.len()
+            got
         });
-        guarded.write_all(&[7; 64]).await.unwrap();
+        let written = guarded.write_all(&vec![7; size]).await;
         drop(guarded);
-        assert_eq!(reader.await.unwrap(), 64);
+        (written, reader.await.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_goes_on_reading_is_served() {
+        let (written, got) = served(4 << 20, 64 * 1024, Duration::from_secs(5)).await;
+        written.unwrap();
+        assert_eq!(got, 4 << 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_little_now_and_then_is_cut() {
+        let before = Instant::now();
+        let (written, got) = served(4 << 20, 1024, Duration::from_secs(10)).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(got < 16 * 1024 && before.elapsed() < Duration::from_secs(120), "{got}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_rests_between_answers_is_none_of_them() {
+        let (near, mut far) = duplex(1024);
+        let mut guarded = StallGuard::new(near, Duration::from_secs(30));
+        for _ in 0..100 {
+            guarded.write_all(&[7; 1024]).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            far.read_exact(&mut [0; 1024]).await.unwrap();
+        }
     }
 }

@@ -229,6 +229,7 @@ pub(crate) fn telling() -> Snapshot {
         ],
         daemon: DaemonFacts {
             shard: Shard::ALONE,
+            role: pull_patrol::outlook::Role::Active,
             logins: 7,
             pull_secrets: 11,
             synced: Resource::ALL.map(|resource| (resource, resource != Resource::ServiceAccounts)).to_vec(),
@@ -335,6 +336,7 @@ pub(crate) fn hostile() -> Snapshot {
         }],
         registries: vec![RegistryRow { host: HOSTILE.into(), incident: true, up: Some(false) }],
         daemon: DaemonFacts {
+            role: pull_patrol::outlook::Role::Active,
             missing_permissions: vec![MissingPermission::new(Resource::Pods, "list", HOSTILE)],
             clock_skews: vec![(HOSTILE.into(), 100.0)],
             issuer_intervals: vec![(HOSTILE.into(), Duration::from_secs(1))],

@@ -25,6 +25,8 @@ pub(crate) fn exposition() -> Exposition {
     metrics.add_watch("pods", &["expired"]);
     metrics.add_state(&["write"]);
     metrics.state_saved(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000));
+    metrics.add_lease(&["conflict"]);
+    metrics.config_read(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000));
     metrics.probe_ended("ghcr.io", ProbeKind::Login, Outcome::Accepted, Duration::from_millis(120));
     Exposition::new(Arc::new(metrics))
 }

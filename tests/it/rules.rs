@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The alerts that are promised, in the order of the rule file.
-const ALERTS: [&str; 24] = [
+const ALERTS: [&str; 25] = [
     "PullSecretTokenExpiringSoon",
     "PullSecretTokenExpiryImminent",
     "PullSecretCredentialRejected",
@@ -36,6 +36,7 @@ const ALERTS: [&str; 24] = [
     "PullPatrolWatchFailing",
     "PullPatrolStateFailing",
     "PullPatrolShardMissing",
+    "PullPatrolConfigReloadFailed",
 ];
 
 /// Alerts about one credential: critical where a workload presents it, a warning else.

@@ -2,6 +2,7 @@
 
 mod lookup;
 mod record;
+mod relist;
 mod share;
 
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub struct Book {
     shard: Shard,
     /// Logins of other shards that this one has to know about.
     borrowed: BTreeSet<LoginId>,
+    /// The list of registries is another one: every Secret is to be read again.
+    reread: bool,
 }
 
 /// What one Secret holds.
@@ -118,7 +121,7 @@ enum Change {
     New,
     /// Another object with the same content, as a fresh list of the watch gives.
     Object,
-    /// The images that name it.
+    /// The images that name it, or the list of registries.
     Images,
     /// Its content.
     Content,
@@ -140,6 +143,7 @@ impl Book {
             decoded: 0,
             shard: Shard::ALONE,
             borrowed: BTreeSet::new(),
+            reread: false,
         }
     }
 
@@ -150,6 +154,7 @@ impl Book {
     /// Secrets whose content changed. One more copy of a known login is no reason to ask.
     pub fn sync(&mut self, inventory: &Inventory, needed: &NeededImages) -> Vec<LoginId> {
         let (changes, gone) = self.changes(inventory, needed);
+        self.reread = false;
         let mut urgent = BTreeSet::new();
         for (at, source, change) in changes {
             let images = needed.get(at);
@@ -188,7 +193,7 @@ impl Book {
         for (at, source) in &inventory.secrets {
             if let Some((_, record)) = records.next_if(|(_, record)| Arc::ptr_eq(&record.source, source)) {
                 let outdated = |hash| hash != images_hash(needed.get(at));
-                if record.images.is_some_and(outdated) {
+                if self.reread || record.images.is_some_and(outdated) {
                     changes.push((at, source, Change::Images));
                 }
                 continue;
@@ -197,7 +202,10 @@ impl Book {
                 gone.push(earlier.clone());
             }
             let change = match records.next_if(|(known, _)| *known == at) {
-                Some((_, record)) => change(record, source, needed.get(at)),
+                Some((_, record)) => match change(record, source, needed.get(at)) {
+                    Change::Object if self.reread => Change::Images,
+                    change => change,
+                },
                 None => Change::New,
             };
             changes.push((at, source, change));

@@ -14,7 +14,7 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 /// Ten years: far past any use, and far below what sums of waits can hold.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timing {
     pub(super) interval: Duration,
     pub(super) issuer_interval: Duration,

@@ -56,7 +56,7 @@ impl Schedule {
         let holds = self.queues.holds().filter(|(_, until)| *until > now);
         Remembered {
             asks: asks.collect(),
-            holds: holds.map(|(host, until)| (Arc::clone(host), until.before(self.timing.interval))).collect(),
+            holds: holds.map(|(host, until)| (Arc::clone(host), until.before(self.ahead))).collect(),
         }
     }
 
@@ -90,9 +90,9 @@ impl Schedule {
     }
 
     fn told_outside(&self, mut ask: RememberedAsk) -> RememberedAsk {
-        ask.due = ask.due.before(self.timing.interval);
-        ask.held = ask.held.map(|until| until.before(self.timing.interval));
-        ask.last = ask.last.map(|(at, cadence)| (at.before(self.timing.interval), cadence));
+        ask.due = ask.due.before(self.ahead);
+        ask.held = ask.held.map(|until| until.before(self.ahead));
+        ask.last = ask.last.map(|(at, cadence)| (at.before(self.ahead), cadence));
         ask
     }
 

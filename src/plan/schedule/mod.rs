@@ -7,6 +7,7 @@ mod memory;
 mod memory_tests;
 mod queue;
 mod refusals;
+mod retime;
 mod standing;
 
 #[cfg(test)]
@@ -49,6 +50,8 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct Schedule {
     timing: Timing,
+    /// How far the time inside runs ahead.
+    ahead: Duration,
     queues: Queues,
     entries: HashMap<AskNo, Entry>,
     by_identity: HashMap<Identity, AskNo>,
@@ -70,6 +73,7 @@ impl Schedule {
         let budget = Budget { per_round: probe.access_checks_per_login.max(1), round: timing.interval };
         Self {
             timing,
+            ahead: timing.interval,
             queues: Queues::new(probe.concurrency, budget, Allowance::new(timing.spacing)),
             entries: HashMap::new(),
             by_identity: HashMap::new(),
@@ -82,14 +86,14 @@ impl Schedule {
         }
     }
 
-    /// The time inside: it runs an interval ahead, so that there is room below "now" for the head start of urgent questions
+    /// The time inside: it runs the first interval ahead, so that there is room below "now" for the head start of urgent questions
     /// from the first moment on.
     fn inside(&self, now: Moment) -> Moment {
-        now.after(self.timing.interval)
+        now.after(self.ahead)
     }
 
     fn outside(&self, inside: Moment) -> Moment {
-        Moment(inside.since(Moment(self.timing.interval)))
+        Moment(inside.since(Moment(self.ahead)))
     }
 
     /// Take over what is wanted from now on: a new question is due at once, one that is wanted no more is forgotten. All
@@ -116,6 +120,14 @@ impl Schedule {
         }
         self.holds.retain(|_, until| *until > now);
         self.queues.prune(now);
+    }
+
+    /// All questions about these logins are due at once, as if their Secrets had changed.
+    pub fn hurry_all(&mut self, logins: &[LoginId], now: Moment) {
+        let now = self.inside(now);
+        for login in logins {
+            self.hurry(*login, now);
+        }
     }
 
     /// Up to `limit` questions that are due, now in flight: hand each back with [`Schedule::done`]. Never two exchanges of

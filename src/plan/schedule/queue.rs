@@ -93,6 +93,23 @@ impl Queues {
         }
     }
 
+    /// Go by other bounds from now on. What was spent stays spent.
+    pub(super) fn retune(&mut self, concurrency: usize, budget: Budget, allowance: Allowance) {
+        (self.concurrency, self.budget, self.allowance) = (concurrency.max(1), budget, allowance);
+        for no in self.lanes.keys().copied().collect::<Vec<_>>() {
+            self.list_lane(no);
+        }
+        for no in self.stalls.keys().copied().collect::<Vec<_>>() {
+            self.list_stall(no);
+        }
+        for no in self.seats.keys().copied().collect::<Vec<_>>() {
+            self.list_seat(no);
+        }
+        for no in self.pools.keys().copied().collect::<Vec<_>>() {
+            self.list_pool(no);
+        }
+    }
+
     /// A new lane; `suspect` where its exchanges are likely to be refused.
     pub(super) fn add_lane(&mut self, address: Address<'_>, fraction: f64, suspect: bool) -> LaneNo {
         let stall_no = self.stall(address);

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -113,7 +114,8 @@ struct Built {
 
 /// The client: one connection pool per profile (trust anchors, address rules).
 pub(crate) struct Client {
-    timeout: Duration,
+    /// Milliseconds.
+    timeout: AtomicU64,
     lookup: Arc<dyn Lookup>,
     built: Mutex<HashMap<Profile, Built>>,
 }
@@ -121,7 +123,19 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(timeout: Duration, lookup: Arc<dyn Lookup>) -> Self {
         install_tls_provider();
-        Self { timeout, lookup, built: Mutex::new(HashMap::new()) }
+        Self { timeout: millis(timeout).into(), lookup, built: Mutex::new(HashMap::new()) }
+    }
+
+    /// Bound requests that begin from now on so.
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        if self.timeout.swap(millis(timeout), Ordering::Relaxed) != millis(timeout) {
+            // What was built has the bound built in. Connections in use end with their requests.
+            self.built.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout.load(Ordering::Relaxed))
     }
 
     /// Ask, following at most one checked redirect.
@@ -153,7 +167,7 @@ impl Client {
             value.set_sensitive(true);
             request = request.header(name, value);
         }
-        let deadline = tokio::time::Instant::now() + self.timeout;
+        let deadline = tokio::time::Instant::now() + self.timeout();
         let slow = |_| Stop::unreachable(Unreachable::Timeout, "no answer within the time-out");
         let mut response =
             tokio::time::timeout_at(deadline, request.send()).await.map_err(slow)?.map_err(|e| fault::sort(&e))?;
@@ -220,8 +234,8 @@ impl Client {
                 .referer(false)
                 .http1_only()
                 .http1_max_headers(HEADERS)
-                .timeout(self.timeout)
-                .connect_timeout(self.timeout.min(CONNECT_TIMEOUT))
+                .timeout(self.timeout())
+                .connect_timeout(self.timeout().min(CONNECT_TIMEOUT))
                 .pool_idle_timeout(POOL_IDLE)
                 .pool_max_idle_per_host(POOL_PER_HOST)
                 .dns_resolver(resolver)
@@ -235,6 +249,10 @@ impl Client {
             Err(error) => Err(no_client(&error)),
         }
     }
+}
+
+fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn ca_fault(path: &std::path::Path, why: &str) -> Stop {

@@ -64,6 +64,7 @@ fn the_schema_knows_the_keys_of_the_config_and_no_others() {
         (section("scope"), "scope: {nobodyKnows: 1}".to_owned()),
         (section("state"), "state: {nobodyKnows: 1}".to_owned()),
         (section("shard"), "shard: {nobodyKnows: 1}".to_owned()),
+        (section("leaderElection"), "leaderElection: {nobodyKnows: 1}".to_owned()),
     ] {
         let found: BTreeSet<String> = place["properties"].as_object().expect("properties").keys().cloned().collect();
         assert_eq!(found, keys_of_the_config(&text), "{text}");

@@ -34,8 +34,9 @@ async fn the_overlays_are_the_chart() {
     let named = r#"{"scope":{"secrets":[{"namespace":"arc-runners","name":"ghcr-pull"},{"namespace":"arc-systems","name":"ghcr-pull"}]}}"#;
     let in_a_file = r#"{"state":{"kind":"file","path":"/var/lib/pull-patrol/state"}}"#;
     let in_config_maps = r#"{"tokenIdKeyFile":"/var/run/token-id/key","state":{"kind":"configMap","namespace":"pull-patrol","name":"pull-patrol-verdicts"}}"#;
-    let overlays: [(&str, &str, &[&str]); 5] = [
+    let overlays: [(&str, &str, &[&str]); 6] = [
         ("cluster", "{}", &[]),
+        ("replicas", r#"{"leaderElection":{"enabled":true}}"#, &["--set=replicas=2"]),
         ("namespaces", r#"{"scope":{"namespaces":["arc-runners","arc-systems"]}}"#, &[]),
         ("named", named, &["--set=rbac.secrets=named"]),
         ("state-file", in_a_file, &["--set=state.volume=persistentVolumeClaim"]),

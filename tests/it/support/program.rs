@@ -90,6 +90,19 @@ impl Program {
         self.child.id().expect("it runs")
     }
 
+    /// Status and body of a POST.
+    pub(crate) async fn post(&self, path: &str) -> (u16, String) {
+        let response = self.client.post(format!("{}{path}", self.url)).send().await.expect("it answers");
+        (response.status().as_u16(), response.text().await.expect("a body"))
+    }
+
+    /// Send it a signal.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().await.expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// The metrics, once the daemon is ready.
     pub(crate) async fn ready_metrics(&self) -> String {
         while self.get("/readyz").await.is_none_or(|(status, _)| status != 200) {
