@@ -54,8 +54,7 @@ pub(super) fn spawn_candidate(
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty() && name.len() <= 63);
     let chance = state::random().unwrap_or_default();
-    let [a, b, c, d, e, f, g, h, ..] = chance;
-    let chance = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let chance = chance.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
     format!("{}_{chance:016x}", host.as_deref().unwrap_or("pull-patrol"))
 }
 

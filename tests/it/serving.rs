@@ -75,7 +75,14 @@ async fn a_replica_that_stands_by_tells_of_no_credential() {
     let page = ask(address, "GET / HTTP/1.1").await.1;
     assert!(page.contains("paused") && page.contains("ghcr-pull"), "what it knew last is shown");
 
-    let standby = Snapshot { credentials: vec![], workloads: vec![], findings: vec![], copies: vec![], ..snapshot };
+    let standby = Snapshot {
+        credentials: vec![],
+        workloads: vec![],
+        parts: vec![],
+        findings: vec![],
+        copies: vec![],
+        ..snapshot
+    };
     let mut standby = Snapshot { registries: vec![], ..standby };
     standby.daemon.role = Role::Standby { holder: Some("patrol-7_ab".into()) };
     snapshots.send_replace(Arc::new(standby));
