@@ -66,12 +66,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For a process that may open so many files: clients take half of them at most, so that the other half is left for
-    /// the API server, registries and issuers.
+    /// For a process that may open so many files: clients take a quarter of them at most, so that enough is left for the
+    /// API server, registries, issuers and their resolver. Where none is left, a client who leaves cannot be told from one
+    /// who stays, since nobody new is let in to cut the oldest.
     #[must_use]
     pub fn within(self, descriptors: u64) -> Self {
-        let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
-        Self { connections: self.connections.min(half.max(4)), ..self }
+        let quarter = usize::try_from(descriptors / 4).unwrap_or(usize::MAX);
+        Self { connections: self.connections.min(quarter.max(4)), ..self }
     }
 }
 

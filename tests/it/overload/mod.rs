@@ -52,10 +52,10 @@ impl Scene {
     }
 }
 
-/// The value of a metric without labels.
+/// The value of a metric without labels; not a number where it is absent, such as in the answer of nobody.
 fn value(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
+    line.map_or(f64::NAN, |value| value.parse().expect("a number"))
 }
 
 /// The sum over all series of a family.
