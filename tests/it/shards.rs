@@ -72,6 +72,8 @@ async fn three_daemons_share_the_logins_of_one_api_server() {
     }
     let mut texts = Vec::new();
     for daemon in &daemons {
+        // Its inventory is complete: before, what it shows is settled and not all.
+        daemon.ready_metrics().await;
         let settled = daemon
             .metrics_when(|text| {
                 let labels = series(text, "pullsecret_credential_status");
