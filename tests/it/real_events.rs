@@ -164,20 +164,21 @@ async fn without_the_right_to_make_events_the_patrol_goes_on_and_says_so() {
     let source = Source::Cluster { kubeconfig: Some(kubeconfig), context: None };
     let daemon = Daemon::start(&ghcr_config(&world, None, SHORT), source).await;
     becomes(&daemon, "pull", "valid").await;
+    // It is known before the first Event is to be written.
     let series = "pullpatrol_permission_missing{resource=\"events\",verb=\"create\",scope=\"\"} 1\n";
-    assert!(!daemon.get("/metrics").await.1.contains(series));
-
-    token.revoke();
-    becomes(&daemon, "pull", "rejected").await;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !daemon.get("/metrics").await.1.contains(series) {
         assert!(tokio::time::Instant::now() < deadline, "the missing permission is not exported");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    token.revoke();
+    becomes(&daemon, "pull", "rejected").await;
+    assert!(daemon.get("/metrics").await.1.contains(series));
     let ready = daemon.get("/readyz?verbose").await;
     let page = daemon.get("/").await.1;
     assert_eq!(ready.0, 200, "{ready:?}");
-    let rule = "{apiGroups: [&quot;&quot;], resources: [&quot;events&quot;], verbs: [&quot;create&quot;]}";
+    let rule =
+        "{apiGroups: [&quot;&quot;], resources: [&quot;events&quot;], verbs: [&quot;create&quot;, &quot;patch&quot;]}";
     assert!(page.contains(rule) || page.contains(&rule.replace("&quot;", "\"")), "{page}");
 
     token.restore();

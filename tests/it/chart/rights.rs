@@ -130,7 +130,10 @@ async fn a_namespace_can_come_later_go_and_come_again() {
     let (cluster, world, folder) = cluster().await;
     let made = render(&world, &json!({"scope": {"namespaces": ["team-a", "later"]}}), "all").await;
     let documents: Vec<Value> = serde_saphyr::from_multiple(&made).expect("Helm writes YAML");
-    let text = |documents: &[&Value]| documents.iter().map(|one| format!("---\n{one}\n")).collect::<String>();
+    let text = |documents: &[&Value]| {
+        let documents: Vec<String> = documents.iter().map(|one| format!("---\n{one}\n")).collect();
+        documents.concat()
+    };
     let (later, now): (Vec<&Value>, Vec<&Value>) =
         documents.iter().partition(|object| object["metadata"]["namespace"] == "later");
     assert_eq!(later.len(), 2, "a Role and its binding");
