@@ -35,9 +35,18 @@
 {{- end }}
 {{- end }}
 
+{{- /* Whether the volume of the state is ours to make: it is not where another one is mounted at its folder. */}}
 {{- define "pull-patrol.keepsFile" -}}
 {{- $state := .Values.config.state | default dict }}
-{{- if and (eq ($state.kind | default "none") "file") (ne .Values.state.volume "none") }}yes{{ end }}
+{{- if and (eq ($state.kind | default "none") "file") (ne .Values.state.volume "none") }}
+{{- $theirs := dict }}
+{{- range .Values.extraVolumeMounts }}
+{{- if eq (clean (toString .mountPath)) (dir (toString $state.path)) }}
+{{- $_ := set $theirs "mounted" true }}
+{{- end }}
+{{- end }}
+{{- if not $theirs.mounted }}yes{{ end }}
+{{- end }}
 {{- end }}
 
 {{- /* Whether the file is on a claim. */}}
