@@ -89,8 +89,21 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Print the shipped Prometheus alert rules
     Rules,
-    /// Print the shipped Grafana dashboard
-    Dashboard,
+    /// Print a shipped Grafana dashboard
+    Dashboard {
+        /// Which
+        #[arg(value_enum, default_value_t = ShippedDashboard::Team)]
+        which: ShippedDashboard,
+    },
+}
+
+/// A dashboard that is shipped inside the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShippedDashboard {
+    /// Credentials, their expiries, and the workloads that depend on them
+    Team,
+    /// The daemon itself: what it sees, whether it asks on time, what it costs
+    Daemon,
 }
 
 /// Flags of `serve`.

@@ -8,13 +8,13 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StateConfig {
-    /// How.
+    /// Not at all, in a file, or in `ConfigMap`s of the cluster.
     pub kind: StateKind,
-    /// Of a file: which.
+    /// With `kind: file`: the file, on a volume that outlives the pod.
     pub path: Option<PathBuf>,
-    /// Of a `ConfigMap`: its namespace.
+    /// With `kind: configMap`: its namespace.
     pub namespace: Option<String>,
-    /// Of a `ConfigMap`: its name; further ones get a number behind it.
+    /// With `kind: configMap`: its name; further ones get a number behind it.
     pub name: Option<String>,
 }
 

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 pub use self::key::KeyError;
 pub use self::serve::{ConfigSource, Extras, ServeSettings, Source, serve, serve_with};
 use self::setup::SetupError;
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::{Cli, Command, ShippedDashboard};
 use crate::cli::shipped;
 
 /// Exit code for a command that could not run: usage, unreadable input, no cluster.
@@ -33,7 +33,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Check(args) => check::command(&common, &args),
         Command::Explain(args) => explain::command(&common, &args),
         Command::Rules => print(shipped::RULES),
-        Command::Dashboard => print(shipped::DASHBOARD),
+        Command::Dashboard { which: ShippedDashboard::Team } => print(shipped::DASHBOARD),
+        Command::Dashboard { which: ShippedDashboard::Daemon } => print(shipped::DAEMON_DASHBOARD),
     };
     match outcome {
         Ok(code) => code,

@@ -324,11 +324,15 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn rules_and_dashboard_are_the_shipped_files() {
     let folder = Folder::new(&[]);
-    for (command, file) in
-        [("rules", "deploy/alerts/pull-patrol.rules.yaml"), ("dashboard", "dashboards/pull-patrol.json")]
-    {
+    let lines: [(&[&str], &str); 4] = [
+        (&["rules"], "deploy/alerts/pull-patrol.rules.yaml"),
+        (&["dashboard"], "dashboards/pull-patrol.json"),
+        (&["dashboard", "team"], "dashboards/pull-patrol.json"),
+        (&["dashboard", "daemon"], "dashboards/pull-patrol-daemon.json"),
+    ];
+    for (line, file) in lines {
         let shipped = std::fs::read_to_string(checkout().join(file)).expect(file);
-        let ended = folder.run(&[command]);
+        let ended = folder.run(line);
         assert_eq!((ended.code, ended.stdout), (Some(0), shipped));
     }
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod budgets;
 mod chart;
+mod config_docs;
 mod conformance;
 mod conformance_check;
 mod conformance_explain;
@@ -12,6 +13,7 @@ mod dashboard;
 mod day;
 #[path = "../days/mod.rs"]
 mod days;
+mod docs_links;
 mod explain;
 mod explain_docs;
 mod faces_cli;
@@ -20,6 +22,7 @@ mod faces_metrics;
 mod faces_promtool;
 mod faces_view;
 mod faces_web;
+mod from_nothing;
 mod fuzz;
 mod hostile;
 mod house;
@@ -29,6 +32,8 @@ mod live_watch;
 mod manifests;
 mod matrix;
 mod overload;
+#[path = "../panels/mod.rs"]
+mod panels;
 mod paste;
 mod probe_ghcr;
 mod probe_github;

@@ -157,7 +157,9 @@ async fn the_metrics_of_the_demo_pass_promtool_and_feed_every_panel() {
     let folder = tempfile::tempdir().expect("a folder");
     let manifests = folder.path().join("cluster.yaml");
     std::fs::write(&manifests, &demo.manifests).expect("writable");
-    let daemon = Daemon::start(&demo.config, Source::Files(vec![manifests])).await;
+    let state = serde_json::json!({"kind": "file", "path": folder.path().join("state")});
+    let config = format!("{}state: {state}\n", demo.config);
+    let daemon = Daemon::start(&config, Source::Files(vec![manifests])).await;
     daemon
         .settled(|rows| {
             let rejected = rows.iter().filter(|row| row["status"] == "rejected").count();
@@ -177,8 +179,10 @@ async fn the_metrics_of_the_demo_pass_promtool_and_feed_every_panel() {
     let rules = crate::support::real::checkout().join("deploy/alerts/pull-patrol.rules.yaml");
     let mut prometheus = Prometheus::start(&[&target], &[&rules]).await;
     prometheus.until("rate(pullpatrol_probes_total[10s]) > 0").await;
-    for query in crate::dashboard::queries() {
-        assert!(!prometheus.query(&query.expr).await.is_empty(), "no data for {query:?}");
+    for (uid, dashboard) in crate::dashboard::DASHBOARDS {
+        for query in crate::panels::queries(dashboard) {
+            assert!(!prometheus.query(&query.expr).await.is_empty(), "{uid}: no data for {query:?}");
+        }
     }
     daemon.stop().await;
 }

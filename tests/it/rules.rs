@@ -309,8 +309,8 @@ async fn the_example_for_alertmanager_is_valid_and_has_the_inhibition_rules() {
         let labels = [format!("alertname={}", rule.alert), format!("severity={severity}")];
         let arguments = ["config", "routes", "test", "--config.file"].map(str::to_owned).into_iter();
         let arguments = arguments.chain([file.display().to_string()]).chain(labels);
-        let routed = run(&program("AMTOOL"), arguments).await.expect_success("amtool config routes test");
-        assert_eq!(routed.trim(), format!("pull-patrol-{wanted}"), "{}", rule.alert);
+        let receiver = run(&program("AMTOOL"), arguments).await.expect_success("amtool config routes test");
+        assert_eq!(receiver.trim(), format!("pull-patrol-{wanted}"), "{}", rule.alert);
     }
 }
 

@@ -31,6 +31,7 @@ fn rules_and_dashboard_in_the_chart_are_copies() {
     for (source, copy) in [
         ("deploy/alerts/pull-patrol.rules.yaml", "pull-patrol.rules.yaml"),
         ("dashboards/pull-patrol.json", "pull-patrol.json"),
+        ("dashboards/pull-patrol-daemon.json", "pull-patrol-daemon.json"),
     ] {
         let source = std::fs::read_to_string(checkout().join(source)).expect("the source");
         in_step(&chart().join("files").join(copy), &source);

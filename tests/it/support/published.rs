@@ -9,7 +9,7 @@ use promql_parser::{
     label::Labels,
     parser::{
         AggregateExpr, BinaryExpr, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
-        token::{T_BOTTOMK, T_TOPK},
+        token::{T_BOTTOMK, T_COUNT_VALUES, T_TOPK},
     },
 };
 
@@ -110,6 +110,11 @@ fn labels_of_aggregate(aggregate: &AggregateExpr) -> Result<BTreeSet<String>, St
         Some(LabelModifier::Include(labels)) => named(labels),
         Some(LabelModifier::Exclude(labels)) => Ok(&inner - &named(labels)?),
         None if [T_TOPK, T_BOTTOMK].contains(&aggregate.op.id()) => Ok(inner),
+        // It makes a label of the values, named by its parameter.
+        None if aggregate.op.id() == T_COUNT_VALUES => match aggregate.param.as_deref() {
+            Some(Expr::StringLiteral(label)) => Ok(BTreeSet::from([label.val.clone()])),
+            other => Err(format!("count_values of {other:?}")),
+        },
         None => Ok(BTreeSet::new()),
     }
 }

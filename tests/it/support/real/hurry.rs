@@ -1,13 +1,15 @@
-//! Rules and routes in a hurry: every duration of a rule file or of an Alertmanager configuration divided by one number, so that
-//! what takes minutes in a cluster takes seconds in a test.
+//! Rules and routes in a hurry: every duration of a rule file, or of a configuration of Prometheus or Alertmanager, divided by
+//! one number, so that what takes minutes in a cluster takes seconds in a test.
 //!
-//! Durations are ranges (`[15m]`, in expressions and in the queries of templates) and the values of `for` and of Alertmanager's
-//! waits. Numbers that are compared with `time()` are moments of the real world (14 days before an expiry) and stay.
+//! Durations are ranges (`[15m]`, in expressions and in the queries of templates) and the values of `for`, of Alertmanager's
+//! waits and of Prometheus's intervals. Numbers that are compared with `time()` are moments of the real world (14 days before
+//! an expiry) and stay.
 
 use std::time::Duration;
 
 /// Keys whose value is a duration.
-const KEYS: [&str; 4] = ["for", "group_wait", "group_interval", "repeat_interval"];
+const KEYS: [&str; 6] =
+    ["for", "group_wait", "group_interval", "repeat_interval", "scrape_interval", "evaluation_interval"];
 
 /// The text with every duration divided by `factor`.
 pub(crate) fn hurried(text: &str, factor: u32) -> String {
@@ -27,7 +29,7 @@ fn ranges(line: &str, factor: u32) -> String {
     for piece in pieces {
         out.push('[');
         match piece.split_once(']').and_then(|(range, rest)| Some((parse(range)?, rest))) {
-            Some((range, rest)) => out += &format!("{}ms]{rest}", (range / factor).as_millis()),
+            Some((range, rest)) => out.extend([(range / factor).as_millis().to_string().as_str(), "ms]", rest]),
             None => out += piece,
         }
     }

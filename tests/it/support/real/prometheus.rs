@@ -34,7 +34,6 @@ impl Prometheus {
 
     async fn launch(targets: &[&str], rules: &[&Path], alertmanagers: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let address = format!("127.0.0.1:{}", free_port());
         // Prometheus reads YAML, of which JSON is a part.
         let config = serde_json::json!({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -44,8 +43,18 @@ impl Prometheus {
         });
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).expect("the temporary folder can be written");
+        Self::run(&file, folder).await
+    }
+
+    /// Starts a Prometheus with this configuration file.
+    pub(crate) async fn start_with(config: &Path) -> Self {
+        Self::run(config, TempDir::new().expect("a temporary folder")).await
+    }
+
+    async fn run(config: &Path, folder: TempDir) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
         let args = [
-            format!("--config.file={}", file.display()),
+            format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
             format!("--web.listen-address={address}"),
         ];
@@ -55,11 +64,6 @@ impl Prometheus {
         let ready = format!("{url}/-/ready");
         daemon.until(|| answers(&client, &ready)).await;
         Self { url, daemon, client, _folder: folder }
-    }
-
-    /// Its address, `http://127.0.0.1:PORT`.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
     }
 
     /// The result of an instant query: one object with `metric` and `value` for each series.

@@ -48,6 +48,15 @@ impl Manifests {
         self.documents.push(pod(&format!("  namespace: {namespace}\n  name: {name}\n"), image, secrets));
     }
 
+    /// A scale set of Actions Runner Controller that stands at zero.
+    pub(super) fn scale_set(&mut self, namespace: &str, name: &str, image: &str) {
+        self.documents.push(format!(
+            "apiVersion: actions.github.com/v1alpha1\nkind: AutoscalingRunnerSet\nmetadata:\n  namespace: {namespace}\n  \
+             name: {name}\nspec:\n  githubConfigUrl: https://github.com/acme\n  minRunners: 0\n  template:\n    \
+             spec:\n      containers:\n      - name: runner\n        image: {image}\n"
+        ));
+    }
+
     /// A pod of a Deployment, as its `ReplicaSet` makes it.
     pub(super) fn deployment_pod(&mut self, namespace: &str, deployment: &str, image: &str, secrets: &[&str]) {
         const HASH: &str = "6c9d8f7b5d";

@@ -171,6 +171,7 @@ fn copies(world: &World, cluster: &mut Cluster) {
     let manifests = &mut cluster.manifests;
     manifests.service_account("arc-runners", "default", &["ghcr-pull"]);
     manifests.pod("arc-runners", "build-runner-0", "ghcr.io/acme/runner:latest", &[]);
+    manifests.scale_set("arc-runners", "build", "ghcr.io/acme/runner:latest");
     manifests.deployment_pod("team-a", "api", "ghcr.io/acme/api:latest", &["ghcr-pull"]);
     manifests.service_account("team-b", "web", &["ghcr-pull"]);
     manifests.deployment_pod("team-b", "web", "ghcr.io/acme/web:latest", &["ghcr-pull"]);
