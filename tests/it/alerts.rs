@@ -140,7 +140,7 @@ async fn a_revoked_token_is_one_page_its_renewal_ends_it_and_an_incident_is_an_i
     let text = alert["annotations"]["description"].as_str().expect("a description");
     for part in [
         "Secret arc-runners/ghcr-pull, entry ghcr.io, token owner ci-bot: the registry refuses it, confirmed. Last proven: ",
-        " Workloads that present it: 1. Cannot pull in this namespace: AutoscalingRunnerSet build (runner). Secrets with \
+        " Workloads that present it: 1. Cannot pull in this namespace: AutoscalingRunnerSet build (runner). Credentials with \
          this token: 2. Put a working token into the Secret, or delete the Secret.",
     ] {
         assert!(text.contains(part), "{text}");
