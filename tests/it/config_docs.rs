@@ -56,10 +56,10 @@ fn shapes() -> BTreeMap<String, Shape> {
                     let part = code.trim_end_matches(',');
                     match part.strip_prefix("pub ").and_then(|field| field.split_once(": ")) {
                         Some((name, kind)) => {
-                            shape.parts.push((name.to_owned(), kind.to_owned(), docs.trim().to_owned()))
+                            shape.parts.push((name.to_owned(), kind.to_owned(), docs.trim().to_owned()));
                         }
                         None if shape.is_enum => {
-                            shape.parts.push((part.to_owned(), String::new(), docs.trim().to_owned()))
+                            shape.parts.push((part.to_owned(), String::new(), docs.trim().to_owned()));
                         }
                         None => {}
                     }
