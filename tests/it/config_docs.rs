@@ -162,10 +162,10 @@ fn section(path: &str, name: &str, debug: &str, shapes: &BTreeMap<String, Shape>
     for (field, kind, docs) in &shape.parts {
         let key = renamed(field, shape.rename_all.as_deref());
         let full = if path.is_empty() { key } else { format!("{path}.{key}") };
-        let value = &defaults[field];
+        let value = defaults.get(field).map_or("None", String::as_str);
         let plain = kind.trim_start_matches("Option<").trim_start_matches("Vec<").trim_end_matches('>');
         if shapes.get(plain).is_some_and(|shape| !shape.is_enum) {
-            below.push((full, plain.to_owned(), kind.starts_with("Vec<"), value.clone(), docs.clone()));
+            below.push((full, plain.to_owned(), kind.starts_with("Vec<"), value.to_owned(), docs.clone()));
             continue;
         }
         let shape_of = shapes.get(kind.as_str());
@@ -178,8 +178,11 @@ fn section(path: &str, name: &str, debug: &str, shapes: &BTreeMap<String, Shape>
         out.push_str(&rows);
     }
     for (full, kind, is_list, value, docs) in below {
-        let (heading, value) = if is_list {
+        let (heading, value) = if is_list && kind == "RegistryConfig" {
             (format!("{full}[]"), format!("{:?}", RegistryConfig::plain("HOST", IssuerChoice::None)))
+        } else if is_list {
+            // What has no default is left empty.
+            (format!("{full}[]"), String::new())
         } else if value == "None" {
             (full, format!("{:?}", pull_patrol::config::TlsServerConfig::default()))
         } else {
