@@ -377,8 +377,8 @@ fn families(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     all
 }
 
-#[test]
-fn the_documented_metrics_are_those_that_are_exported() {
+#[tokio::test]
+async fn the_documented_metrics_are_those_that_are_exported() {
     let daemon: Vec<u8> = exposition().plain(telling().into()).expect("it encodes").flatten().collect();
     let exported = families(&String::from_utf8(daemon).expect("UTF-8"));
     assert!(families(&encoded(&telling())).keys().all(|name| exported.contains_key(name)));
