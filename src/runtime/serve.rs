@@ -189,8 +189,7 @@ pub async fn serve_with(
 
     let mut stages = Stages::new(shutdown.clone());
     let (questions, asked) = mpsc::channel(QUESTIONS);
-    let limits = Limits::default();
-    let limits = metrics::max_open_files().map_or(limits, |files| limits.within(files));
+    let files = metrics::max_open_files();
     let (reloads, wanted) = mpsc::channel(1);
     let mut faces = Faces::new(snapshot.clone(), Arc::clone(&metrics))
         .explained_by(explainer(questions))
@@ -200,12 +199,15 @@ pub async fn serve_with(
     }
     if !health.is_empty() {
         let (router, stopping) = (web::health_router(faces.clone()), stages.web.stop.clone().cancelled_owned());
+        // Few of the few: both ports together leave enough for whom the daemon asks.
+        let limits = files.map_or(Limits::of_health(), |files| Limits::of_health().within(files / 4));
         stages.web.tasks.spawn(async move {
-            let ended = web::serve(health, router, Limits::default(), stopping).await;
+            let ended = web::serve(health, router, limits, stopping).await;
             ("health", ended.map_err(|error| error.to_string()))
         });
     }
     let (router, stopping) = (web::router(faces), stages.web.stop.clone().cancelled_owned());
+    let limits = files.map_or(Limits::default(), |files| Limits::default().within(files));
     stages.web.tasks.spawn(async move {
         let ended = web::serve_secure(listeners, router, limits, secure, stopping).await;
         ("web", ended.map_err(|error| error.to_string()))

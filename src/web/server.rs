@@ -66,6 +66,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For a port that answers questions of health alone, which a kubelet and a balancer ask now and then: everybody else of the few
+    /// it can have at once makes room for them.
+    #[must_use]
+    pub fn of_health() -> Self {
+        Self { connections: 16, ..Self::default() }
+    }
+
     /// For a process that may open so many files: clients take a quarter of them at most, so that enough is left for the
     /// API server, registries, issuers and their resolver. Where none is left, a client who leaves cannot be told from one
     /// who stays, since nobody new is let in to cut the oldest.

@@ -89,8 +89,17 @@ fn settled(text: &str) -> bool {
 
 /// Exchanges that a replica says it had.
 fn probes(text: &str, kind: &str) -> usize {
-    let lines = text.lines().filter(|line| line.starts_with("pullpatrol_probes_total{"));
-    let lines = lines.filter(|line| line.contains(&format!("kind=\"{kind}\"")));
+    sum(text, "pullpatrol_probes_total{", &format!("kind=\"{kind}\""))
+}
+
+/// Requests for the Lease that failed.
+fn lease_errors(text: &str) -> usize {
+    sum(text, "pullpatrol_lease_errors_total{", "")
+}
+
+/// The sum of a counter's series that hold a label.
+fn sum(text: &str, starts: &str, holds: &str) -> usize {
+    let lines = text.lines().filter(|line| line.starts_with(starts) && line.contains(holds));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum()
 }
 
@@ -165,9 +174,10 @@ async fn without_an_api_server_nobody_probes_and_what_was_known_stays() {
     assert!(!leads(&metrics(&standby).await));
     assert!(leader.get("/").await.expect("it answers").1.contains("paused"));
     let asked = scene.asked();
-    // As long as three Leases: an exchange that was due would have come.
+    // While the Lease is tried for, again and again, an exchange that was due each second would have come.
     let saw = probes(&text, "login");
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let tries = lease_errors(&text) + 8;
+    leader.metrics_when(|text| lease_errors(text) >= tries).await;
     assert_eq!((scene.asked(), probes(&metrics(&leader).await, "login")), (asked, saw), "nobody may ask");
     assert!(settled(&metrics(&leader).await));
     assert_silent(&metrics(&standby).await);

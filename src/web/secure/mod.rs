@@ -2,10 +2,12 @@
 //!
 //! The files behind it are looked at again when a connection comes, at most once a second. What changed is taken in whole; what
 //! cannot be used is told in the log and leaves what was in force. Plain HTTP never takes the place of TLS, nor everybody
-//! the place of users that were demanded.
+//! the place of users or certificates that were demanded.
 
 mod auth;
 mod suites;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod verifier;
 
@@ -20,7 +22,7 @@ use tokio::time::Instant;
 pub(super) use self::auth::Refused;
 use self::auth::{Turns, Users};
 pub use self::tls::TlsError;
-use crate::config::{ConfigError, WebConfig};
+use crate::config::{ClientAuth, ConfigError, TlsServerConfig, WebConfig};
 
 /// How often the files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,6 +57,10 @@ pub enum SecureError {
 pub(super) struct Rules {
     /// TLS, if it is on.
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether a client must show a certificate.
+    certificates: bool,
+    /// Whether that must be for one of some names.
+    names: bool,
     /// Users, if any are named.
     pub(super) users: Option<Users>,
     /// Headers of every answer.
@@ -155,6 +161,8 @@ fn weaker(old: &Rules, new: &Rules, path: &Path) -> Option<SecureError> {
         (Rules { tls: Some(_), .. }, Rules { tls: None, .. }) => "asks for TLS",
         (Rules { tls: None, .. }, Rules { tls: Some(_), .. }) => "asks for plain HTTP",
         (Rules { users: Some(_), .. }, Rules { users: None, .. }) => "names users",
+        (Rules { certificates: true, .. }, Rules { certificates: false, .. }) => "demands certificates of clients",
+        (Rules { names: true, .. }, Rules { names: false, .. }) => "says which names certificates of clients are for",
         _ => return None,
     };
     Some(SecureError::Weaker { path: path.to_owned(), what })
@@ -180,7 +188,10 @@ fn read(path: &Path, turns: &Arc<Turns>) -> Result<(Rules, Look), SecureError> {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
     });
     let users = (!basic_auth_users.is_empty()).then(|| Users::new(basic_auth_users, Arc::clone(turns)));
-    Ok((Rules { tls: tls.map(Arc::new), users, headers: headers.collect() }, look))
+    let demands = |fits: &dyn Fn(&TlsServerConfig) -> bool| tls_server_config.as_ref().is_some_and(fits);
+    let certificates = demands(&|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert);
+    let names = demands(&|tls| !tls.client_allowed_sans.is_empty());
+    Ok((Rules { tls: tls.map(Arc::new), certificates, names, users, headers: headers.collect() }, look))
 }
 
 /// Enough of a file to see that it is another: a mounted Secret changes by a link to another folder.
