@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::chain;
 use super::state;
-use crate::cluster::{self, Candidacy, LEASE_ERROR_REASONS, Leadership, LeaseObserver, SharedInventory, Tenure};
+use crate::cluster::{self, Candidacy, Leadership, LeaseObserver, SharedInventory, Tenure};
 use crate::config::{Config, ElectionConfig};
 use crate::metrics::DaemonMetrics;
 use crate::outlook::Snapshot;
@@ -40,7 +40,6 @@ pub(super) fn spawn_candidate(
     }
     let candidacy = Candidacy { namespace, name, duration: lease_duration, identity: identity() };
     metrics.set_leader(false);
-    metrics.add_lease(&LEASE_ERROR_REASONS);
     let (tell, leadership) = watch::channel(Leadership::Nobody);
     tasks.spawn(async move {
         cluster::campaign(client, &candidacy, &inventory, &Observer(metrics), &tell, stop).await;

@@ -221,6 +221,7 @@ pub async fn serve_with(
     };
     let identifier = state::identifier(&config).map_err(SetupError::State)?;
     let election = config.leader_election.enabled;
+    metrics.add_lease(&cluster::LEASE_ERROR_REASONS);
     if election && client.is_none() {
         return Err(SetupError::ElectionOfFiles);
     }

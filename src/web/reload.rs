@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn http_2_names_the_host_in_the_target() {
-        let headers: HeaderMap = [(axum::http::header::ORIGIN, "https://patrol:9797".parse().unwrap())].into_iter().collect();
+        let headers: HeaderMap =
+            [(axum::http::header::ORIGIN, "https://patrol:9797".parse().unwrap())].into_iter().collect();
         assert!(!is_from_another_site(&Uri::from_static("https://patrol:9797/-/reload"), &headers));
         assert!(is_from_another_site(&Uri::from_static("https://elsewhere:9797/-/reload"), &headers));
     }

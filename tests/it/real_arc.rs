@@ -88,6 +88,7 @@ impl Stage {
                 list("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]),
                 list("batch", &["jobs", "cronjobs"]),
                 list("actions.github.com", &["autoscalingrunnersets", "ephemeralrunnersets", "ephemeralrunners", "autoscalinglisteners"]),
+                json!({"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}),
             ],
         }))
         .await;
@@ -298,8 +299,14 @@ async fn what_scale_sets_name_and_what_becomes_of_their_pods_is_followed() {
     // What was granted is tried again within the minute.
     until_workflow(&daemon, locked, "the key content of the ConfigMap hooks, which does not exist").await;
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while daemon.get("/metrics").await.1.contains("pullpatrol_permission_missing{") {
-        assert!(tokio::time::Instant::now() < deadline, "a rule lacks that was granted");
+    loop {
+        let text = daemon.get("/metrics").await.1;
+        let lacking: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("pullpatrol_permission_missing{")).collect();
+        if lacking.is_empty() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "rules lack that were granted: {lacking:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for path in ["/", "/metrics", "/api/v1/workloads"] {

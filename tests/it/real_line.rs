@@ -10,6 +10,7 @@ use simulator::{TokenSpec, Visibility, World};
 
 use crate::line::{Daemon, row};
 use crate::support::manifests::{docker_config, ghcr_config, pod, pull_secret};
+use crate::support::program::Program;
 use crate::support::real::{Auth, Image, Prometheus, RealCluster, Registry, User, program, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,24 +159,22 @@ async fn the_metrics_of_the_demo_pass_promtool_and_feed_every_panel() {
     let manifests = folder.path().join("cluster.yaml");
     std::fs::write(&manifests, &demo.manifests).expect("writable");
     let state = serde_json::json!({"kind": "file", "path": folder.path().join("state")});
-    let config = format!("{}state: {state}\n", demo.config);
-    let daemon = Daemon::start(&config, Source::Files(vec![manifests])).await;
-    daemon
-        .settled(|rows| {
-            let rejected = rows.iter().filter(|row| row["status"] == "rejected").count();
-            let expected = demo.expectations.iter().filter(|wanted| wanted.status == "rejected").count();
-            if rejected >= expected { vec![] } else { vec![format!("{rejected} of {expected} are rejected")] }
-        })
-        .await;
+    let config = folder.path().join("patrol.yaml");
+    std::fs::write(&config, format!("{}state: {state}\n", demo.config)).expect("writable");
+    let daemon = Program::start(&config, &["--manifests", &manifests.display().to_string()]).await;
+    let rejected = |text: &str| {
+        text.lines().filter(|line| line.contains("_credential_status{") && line.contains("status=\"rejected\"")).count()
+    };
+    let expected = demo.expectations.iter().filter(|wanted| wanted.status == "rejected").count();
+    let text = daemon.metrics_when(|text| rejected(text) >= expected).await;
 
-    let (_, text) = daemon.get("/metrics").await;
     let file = folder.path().join("metrics.txt");
     std::fs::write(&file, &text).expect("writable");
     let check = format!("{} check metrics < {}", program("PROMTOOL").display(), file.display());
     let output = run("sh".as_ref(), ["-c", &check]).await;
     assert!(output.success && output.stdout.is_empty() && output.stderr.is_empty(), "promtool: {output:?}");
 
-    let target = daemon.url.trim_start_matches("http://").to_owned();
+    let target = daemon.url().trim_start_matches("http://").to_owned();
     let rules = crate::support::real::checkout().join("deploy/alerts/pull-patrol.rules.yaml");
     let mut prometheus = Prometheus::start(&[&target], &[&rules]).await;
     prometheus.until("rate(pullpatrol_probes_total[10s]) > 0").await;

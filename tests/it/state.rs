@@ -134,8 +134,8 @@ async fn killed_at_any_moment_it_forgets_nothing_that_it_showed() {
         Scene::new(kills / REVOKED_EVERY + 8, "interval: 1s, confirmationSpacing: 1s, rejectedInterval: 1h").await;
     let mut seen = Exposed::default();
     let mut revoked: Vec<(&TokenHandle, Instant)> = Vec::new();
-    // What each dead login had been asked when its end was first shown.
-    let mut buried: BTreeMap<usize, usize> = BTreeMap::new();
+    // In which life the end of each dead login was first shown, and what it had been asked by then.
+    let mut buried: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for kill in 0..kills {
         let life = Duration::from_millis(u64::from(random.next_u32() % 2_500));
         let context = format!("kill {kill}, after a life of {life:?}");
@@ -160,7 +160,7 @@ async fn killed_at_any_moment_it_forgets_nothing_that_it_showed() {
                 seen = Exposed::of(&text);
                 for n in 0..revoked.len() {
                     if seen.status[&format!("pull-{n}")] == "rejected" {
-                        buried.entry(n).or_insert_with(|| scene.shown(&scene.tokens[n]));
+                        buried.entry(n).or_insert_with(|| (kill, scene.shown(&scene.tokens[n])));
                     }
                 }
             }
@@ -168,8 +168,16 @@ async fn killed_at_any_moment_it_forgets_nothing_that_it_showed() {
         }
         let log = daemon.kill().await;
         assert!(!log.contains("not taken over") && !log.contains("panicked"), "{context}:\n{log}");
-        for (n, asked) in &buried {
-            assert_eq!(scene.shown(&scene.tokens[*n]), *asked, "{context}: a dead login was asked again");
+        for (n, (in_life, asked)) in &mut buried {
+            // An exchange of its issuer or its workload may have been on its way when the end was shown.
+            let under_way = if *in_life == kill { 2 } else { 0 };
+            let requests = scene.world.requests_where(|request| request.shows(&scene.tokens[*n]));
+            assert!(
+                requests.len() <= *asked + under_way,
+                "{context}: a dead login was asked again: {:#?}",
+                &requests[*asked - 1..]
+            );
+            *asked = requests.len();
         }
         for (token, since) in &revoked {
             let most = usize::try_from(since.elapsed().as_secs()).expect("small") + 3;
