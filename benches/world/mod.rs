@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flate2::Crc;
 use pull_patrol::cluster::{
     ArcTraits, ContainerKind, Controller, ControllerKind, DOCKERCONFIGJSON_TYPE, HookTemplateRef, Hooks, Inventory,
-    ObjectRef, Origin, Owner, Pod, PodImage, PodTemplate, PullSecret, Resource, RunnerContainer, ServiceAccount,
-    SharedInventory,
+    ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, PodTemplate, PullSecret, Resource, RunnerContainer,
+    ServiceAccount, SharedInventory,
 };
 use pull_patrol::config::Config;
 use pull_patrol::metrics::{BuildInfo, DaemonMetrics};
@@ -91,7 +91,7 @@ pub(crate) fn secret(nth: usize, login: usize, size: Size) -> Arc<PullSecret> {
     Arc::new(PullSecret {
         at: ObjectRef::new(namespace(nth, size), format!("pull-{nth}")),
         secret_type: DOCKERCONFIGJSON_TYPE.into(),
-        dockerconfigjson: Some(SecretSlice::from(document(login).into_bytes())),
+        dockerconfigjson: Some(SecretSlice::from(document(login).into_bytes()).into()),
         dockercfg: None,
     })
 }
@@ -191,11 +191,13 @@ fn pod(nth: usize, size: Size) -> Pod {
     };
     Pod {
         at: ObjectRef::new(namespace(owner, size), format!("app-{owner}-5f6d7c8b9-{nth:05}")),
-        service_account: "default".into(),
-        pull_secrets: secret_names(owner, size),
-        admitted_from_service_account: false,
-        images: images(owner),
-        owner: Some(of),
+        pulls: Arc::new(PodPulls {
+            service_account: "default".into(),
+            pull_secrets: secret_names(owner, size),
+            admitted_from_service_account: false,
+            images: images(owner),
+            owner: Some(of),
+        }),
         waiting: Vec::new(),
     }
 }

@@ -33,8 +33,8 @@ pub use live::{
 };
 pub use manifest::{FileSource, Input, load, watch_files};
 pub use objects::{
-    ContainerKind, DOCKERCFG_KEY, DOCKERCFG_TYPE, DOCKERCONFIGJSON_KEY, DOCKERCONFIGJSON_TYPE, ObjectRef, Owner, Pod,
-    PodImage, PullSecret, ServiceAccount, Waiting,
+    ContainerKind, DOCKERCFG_KEY, DOCKERCFG_TYPE, DOCKERCONFIGJSON_KEY, DOCKERCONFIGJSON_TYPE, Document, ObjectRef,
+    Owner, Pod, PodImage, PodPulls, PullSecret, ServiceAccount, Waiting,
 };
 pub use permission::{MissingPermission, MissingRule, missing_rules};
 pub use scope::{Scope, ScopeError};

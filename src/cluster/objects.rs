@@ -1,5 +1,7 @@
 //! Slim views of Kubernetes objects: only the fields that a later room reads.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretSlice};
@@ -29,9 +31,31 @@ impl ObjectRef {
     }
 }
 
-impl std::fmt::Display for ObjectRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+/// A pull document as the user wrote it. It does not print, and a source hands out one for all Secrets that hold the same.
+#[derive(Clone)]
+pub struct Document(pub(super) Arc<SecretSlice<u8>>);
+
+impl ExposeSecret<[u8]> for Document {
+    fn expose_secret(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl From<SecretSlice<u8>> for Document {
+    fn from(bytes: SecretSlice<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Document([redacted])")
     }
 }
 
@@ -44,11 +68,11 @@ pub struct PullSecret {
     /// Namespace and name.
     pub at: ObjectRef,
     /// `type` as written; empty when absent. From files it may be any type.
-    pub secret_type: Box<str>,
+    pub secret_type: Arc<str>,
     /// Value of [`DOCKERCONFIGJSON_KEY`], when the key exists.
-    pub dockerconfigjson: Option<SecretSlice<u8>>,
+    pub dockerconfigjson: Option<Document>,
     /// Value of [`DOCKERCFG_KEY`], when the key exists.
-    pub dockercfg: Option<SecretSlice<u8>>,
+    pub dockercfg: Option<Document>,
 }
 
 impl PullSecret {
@@ -62,14 +86,18 @@ impl PullSecret {
     /// Whether two Secrets are the same object with the same content, asked on purpose: a source keeps the `Arc` of
     /// what did not change, so that later rooms can tell by pointer.
     pub fn same_as(&self, other: &Self) -> bool {
-        fn same(a: Option<&SecretSlice<u8>>, b: Option<&SecretSlice<u8>>) -> bool {
+        self.at == other.at && self.same_content_as(other)
+    }
+
+    /// Whether two Secrets hold the same.
+    pub fn same_content_as(&self, other: &Self) -> bool {
+        fn same(a: Option<&Document>, b: Option<&Document>) -> bool {
             match (a, b) {
-                (Some(a), Some(b)) => a.expose_secret() == b.expose_secret(),
+                (Some(a), Some(b)) => Arc::ptr_eq(&a.0, &b.0) || a.expose_secret() == b.expose_secret(),
                 (a, b) => a.is_none() && b.is_none(),
             }
         }
-        self.at == other.at
-            && self.secret_type == other.secret_type
+        self.secret_type == other.secret_type
             && same(self.dockerconfigjson.as_ref(), other.dockerconfigjson.as_ref())
             && same(self.dockercfg.as_ref(), other.dockercfg.as_ref())
     }
@@ -100,7 +128,7 @@ pub enum ContainerKind {
 }
 
 /// One image that a pod pulls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodImage {
     /// Name of the container or the volume.
     pub container: Arc<str>,
@@ -126,6 +154,30 @@ pub struct Waiting {
 pub struct Pod {
     /// Namespace and name.
     pub at: ObjectRef,
+    /// What it has in common with the others of its kind; a source hands out one for all of them.
+    pub pulls: Arc<PodPulls>,
+    /// Containers that wait now.
+    pub waiting: Vec<Waiting>,
+}
+
+impl Deref for Pod {
+    type Target = PodPulls;
+
+    fn deref(&self) -> &PodPulls {
+        &self.pulls
+    }
+}
+
+impl DerefMut for Pod {
+    /// The others of its kind stay as they are.
+    fn deref_mut(&mut self) -> &mut PodPulls {
+        Arc::make_mut(&mut self.pulls)
+    }
+}
+
+/// What a pod pulls, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodPulls {
     /// `spec.serviceAccountName`; `default` where absent.
     pub service_account: Arc<str>,
     /// Names in `spec.imagePullSecrets`, in order, empty names left out (the kubelet skips them). From manifest files
@@ -137,8 +189,6 @@ pub struct Pod {
     pub images: Vec<PodImage>,
     /// The owning controller, if there is one.
     pub owner: Option<Owner>,
-    /// Containers that wait now.
-    pub waiting: Vec<Waiting>,
 }
 
 /// A `ServiceAccount`.

@@ -12,10 +12,10 @@ use super::images::{ImageId, Images};
 use super::logins::{LoginFacts, Logins};
 use super::parts;
 use super::workloads::{Pulls, Workloads};
-use super::{Copies, CredentialRow};
+use super::{Copies, CredentialFacts, CredentialRow};
 use crate::cluster::ObjectRef;
 use crate::credential::{Finding, FindingKind, Severity};
-use crate::plan::{Book, CredentialEntry, LoginId, SecretRecord, TokenId};
+use crate::plan::{Book, Contents, CredentialEntry, LoginId, SecretRecord, TokenId};
 use crate::verdict::{AccessView, Judged, Status, judge};
 
 /// Handle of an entry in [`Entries`].
@@ -29,6 +29,8 @@ pub(super) struct EntryOf<'a> {
     pub(super) entry: &'a CredentialEntry,
     /// The row that it belongs to.
     pub(super) row: usize,
+    /// The same for all entries that are one entry of shared contents.
+    kind: usize,
 }
 
 /// One row: a Secret and a registry key, or a malformed Secret.
@@ -36,7 +38,6 @@ pub(super) struct EntryOf<'a> {
 pub(super) struct RowOf<'a> {
     at: &'a ObjectRef,
     record: &'a SecretRecord,
-    pub(super) registry: Arc<str>,
     /// None for a malformed Secret.
     entries: Ids,
     /// The shard that shows it.
@@ -67,6 +68,8 @@ impl Deref for Ids {
 #[derive(Debug, Default)]
 pub(super) struct Entries<'a> {
     all: Vec<EntryOf<'a>>,
+    /// How many kinds of entries there are.
+    kinds: usize,
     pub(super) rows: Vec<RowOf<'a>>,
     /// The first entry of each Secret that is not malformed, in order.
     of_secret: Vec<(&'a ObjectRef, EntryId)>,
@@ -83,34 +86,41 @@ fn find(sorted: &[(&ObjectRef, usize)], at: &ObjectRef) -> Option<usize> {
 impl<'a> Entries<'a> {
     pub(super) fn of(book: &'a Book) -> Self {
         let mut this = Self::default();
-        let nothing: Arc<str> = "".into();
+        this.all.reserve(book.secrets.len());
+        this.rows.reserve(book.secrets.len());
+        // By the address of contents, which live as long as the book is borrowed: the kind of their first entry.
+        let mut kinds: HashMap<*const Contents, usize> = HashMap::new();
         for (at, record) in &book.secrets {
             if record.malformed.is_some() {
                 this.malformed.push((at, this.rows.len()));
                 let shard = book.shard().of_secret(at);
-                this.rows.push(RowOf { at, record, registry: Arc::clone(&nothing), entries: Ids::None, shard });
+                this.rows.push(RowOf { at, record, entries: Ids::None, shard });
                 continue;
             }
             this.of_secret.push((at, this.all.len()));
+            if record.credentials.is_empty() {
+                continue;
+            }
+            let kind = *kinds.entry(Arc::as_ptr(&record.contents)).or_insert(this.kinds);
+            this.kinds = this.kinds.max(kind + record.credentials.len());
             if let [entry] = &*record.credentials {
-                let (registry, entries) = (Arc::clone(&entry.written), Ids::One([this.all.len()]));
-                this.all.push(EntryOf { at, record, entry, row: this.rows.len() });
-                this.rows.push(RowOf { at, record, registry, entries, shard: entry.shard });
+                let entries = Ids::One([this.all.len()]);
+                this.all.push(EntryOf { at, record, entry, row: this.rows.len(), kind });
+                this.rows.push(RowOf { at, record, entries, shard: entry.shard });
                 continue;
             }
             let mut by_registry: BTreeMap<&Arc<str>, Vec<EntryId>> = BTreeMap::new();
-            for entry in &record.credentials {
+            for (nth, entry) in record.credentials.iter().enumerate() {
                 by_registry.entry(&entry.written).or_default().push(this.all.len());
-                this.all.push(EntryOf { at, record, entry, row: 0 });
+                this.all.push(EntryOf { at, record, entry, row: 0, kind: kind + nth });
             }
-            for (registry, entries) in by_registry {
+            for entries in by_registry.into_values() {
                 for id in &entries {
                     this.all[*id].row = this.rows.len();
                 }
                 // As the book borrows: the first entry decides.
                 let shard = entries.first().map_or(0, |first| this.all[*first].entry.shard);
-                let (registry, entries) = (Arc::clone(registry), Ids::Several(entries));
-                this.rows.push(RowOf { at, record, registry, entries, shard });
+                this.rows.push(RowOf { at, record, entries: Ids::Several(entries), shard });
             }
         }
         this
@@ -238,7 +248,14 @@ pub(super) fn judge_entries<'l>(
     };
     let mut all = Judgements { distinct: Vec::new(), of: Vec::with_capacity(entries.len()) };
     let mut known: HashMap<Circumstances<'_>, usize> = HashMap::new();
-    for (id, EntryOf { entry, .. }) in entries.all.iter().enumerate() {
+    // Entries of one kind that nobody needs have the same circumstances.
+    let mut unneeded: Vec<Option<usize>> = vec![None; entries.kinds];
+    for (id, EntryOf { entry, kind, .. }) in entries.all.iter().enumerate() {
+        let needed = pulls.needed(id);
+        if let Some(place) = unneeded[*kind].filter(|_| needed.is_empty()) {
+            all.of.push(place);
+            continue;
+        }
         let unsupported = entry.findings.iter().any(|finding| finding.kind == FindingKind::UnsupportedTokenKind);
         let circumstances = Circumstances {
             logins: &entry.logins,
@@ -246,13 +263,16 @@ pub(super) fn judge_entries<'l>(
             listed: entry.listed,
             unsupported,
             self_described_expiry: entry.self_described_expiry,
-            needed: pulls.needed(id),
+            needed,
         };
         let place = *known.entry(circumstances).or_insert_with_key(|circumstances| {
             all.distinct.push(judge_one(circumstances));
             all.distinct.len() - 1
         });
         all.of.push(place);
+        if needed.is_empty() {
+            unneeded[*kind] = Some(place);
+        }
     }
     all
 }
@@ -287,16 +307,9 @@ fn needed_accesses(
     all
 }
 
-/// What rows with the same judgement and the same findings of the text have in common.
-#[derive(Clone, Debug)]
-struct Common {
-    findings: Arc<[Finding]>,
-    denied: Arc<[Arc<str>]>,
-}
-
-/// What the rows have in common, each once. The key: the judgement, the findings of the text, and whether a workload
-/// presents the credential.
-type Commons<'a> = HashMap<(usize, &'a [Finding], bool), Common>;
+/// What tells the facts of rows with one entry from each other: the kind of the entry, its judgement, and whether a workload
+/// presents it.
+type FactsKey = (usize, usize, bool);
 
 /// The rows, in order.
 pub(super) fn rows(
@@ -310,13 +323,13 @@ pub(super) fn rows(
         entries,
         judged,
         copies: copies(inputs.book, entries),
-        commons: Commons::new(),
+        facts: HashMap::new(),
         token_ids: HashMap::new(),
         nothing: "".into(),
     };
     let rows = entries.rows.iter().enumerate();
     let mut rows: Vec<CredentialRow> = rows.map(|(index, row)| maker.row(row, pulls.presented(index))).collect();
-    let mut more: BTreeMap<usize, Vec<Finding>> = out_of_sync(inputs.book, entries, &rows);
+    let mut more: BTreeMap<usize, Vec<Finding>> = out_of_sync(&maker, inputs.book, &rows);
     for (row, finding) in workloads.later_credential_only.iter().chain(&workloads.contradicted) {
         more.entry(*row).or_default().push(finding.clone());
     }
@@ -329,10 +342,7 @@ pub(super) fn rows(
 }
 
 /// In order, with one series and one line per kind: the worst.
-fn one_per_kind(mut findings: Vec<Finding>) -> Arc<[Finding]> {
-    if findings.is_empty() {
-        return Arc::default();
-    }
+fn one_per_kind(mut findings: Vec<Finding>) -> Box<[Finding]> {
     findings::sort(&mut findings);
     let mut seen = HashSet::new();
     findings.retain(|finding| seen.insert(finding.kind));
@@ -344,7 +354,7 @@ struct Maker<'m, 'a> {
     entries: &'m Entries<'a>,
     judged: &'m Judgements<'m>,
     copies: Places<'a>,
-    commons: Commons<'a>,
+    facts: HashMap<FactsKey, Arc<CredentialFacts>>,
     token_ids: HashMap<TokenId, Arc<str>>,
     nothing: Arc<str>,
 }
@@ -356,17 +366,28 @@ impl<'a> Maker<'_, 'a> {
             let (best, other) = (self.judged[lead].status, self.judged[id].status);
             if best.worse(other) == best { lead } else { id }
         });
-        match worst {
-            None => self.malformed(row, workloads),
-            Some(lead) => self.one_row(row, lead, workloads),
-        }
+        let facts = match worst {
+            None => Arc::new(self.malformed(row)),
+            Some(lead) => self.facts(row, lead, workloads > 0),
+        };
+        let (secret_namespace, secret_name) = (Arc::clone(&row.at.namespace), Arc::clone(&row.at.name));
+        CredentialRow { secret_namespace, secret_name, workloads, facts }
     }
 
-    fn malformed(&self, row: &RowOf<'_>, workloads: usize) -> CredentialRow {
-        CredentialRow {
-            secret_namespace: Arc::clone(&row.at.namespace),
-            secret_name: Arc::clone(&row.at.name),
-            registry: Arc::clone(&row.registry),
+    fn facts(&mut self, row: &RowOf<'a>, lead: EntryId, presented: bool) -> Arc<CredentialFacts> {
+        let [only] = *row.entries else { return Arc::new(self.facts_of(row, lead, presented)) };
+        let key = (self.entries.get(only).kind, self.judged.of[only], presented);
+        if let Some(known) = self.facts.get(&key) {
+            return Arc::clone(known);
+        }
+        let facts = Arc::new(self.facts_of(row, lead, presented));
+        self.facts.insert(key, Arc::clone(&facts));
+        facts
+    }
+
+    fn malformed(&self, row: &RowOf<'_>) -> CredentialFacts {
+        CredentialFacts {
+            registry: Arc::clone(&self.nothing),
             username: Arc::clone(&self.nothing),
             token_kind: None,
             token_owner: Arc::clone(&self.nothing),
@@ -380,26 +401,22 @@ impl<'a> Maker<'_, 'a> {
             missing_scopes: None,
             excess_scopes: None,
             copies: 1,
-            workloads,
             findings: one_per_kind(row.record.findings.clone()),
             evidence: Arc::default(),
             entries: 1,
             siblings: 0,
-            denied: Arc::default(),
+            denied: Box::default(),
         }
     }
 
-    fn one_row(&mut self, row: &RowOf<'a>, lead: EntryId, workloads: usize) -> CredentialRow {
+    fn facts_of(&mut self, row: &RowOf<'a>, lead: EntryId, presented: bool) -> CredentialFacts {
         let (entry, verdict) = (self.entries.get(lead).entry, &self.judged[lead]);
         let login = verdict.login;
         let view = login.map(|login| &login.view);
-        let Common { findings, denied } = self.common(row, lead, workloads);
         // With a user name, only an empty password makes a credential anonymous.
         let no_password = entry.anonymous && !entry.username.is_empty();
-        CredentialRow {
-            secret_namespace: Arc::clone(&row.at.namespace),
-            secret_name: Arc::clone(&row.at.name),
-            registry: Arc::clone(&row.registry),
+        CredentialFacts {
+            registry: Arc::clone(&entry.written),
             username: Arc::clone(&entry.username),
             token_kind: Some(entry.kind),
             token_owner: Arc::clone(login.map_or(&self.nothing, |login| &login.owner)),
@@ -413,12 +430,11 @@ impl<'a> Maker<'_, 'a> {
             missing_scopes: login.and_then(|login| login.missing_scopes.clone()),
             excess_scopes: login.and_then(|login| login.excess_scopes.clone()),
             copies: if no_password { 1 } else { self.copies.of(lead).map_or(1, |place| place.rows.len()) },
-            workloads,
-            findings,
+            findings: self.findings(row, presented),
             evidence: login.map(|login| Arc::clone(&login.evidence)).unwrap_or_default(),
             entries: row.entries.len(),
             siblings: row.record.credentials.len().saturating_sub(row.entries.len()),
-            denied,
+            denied: verdict.denied.iter().map(|repository| Arc::from(&**repository)).collect(),
         }
     }
 
@@ -426,32 +442,16 @@ impl<'a> Maker<'_, 'a> {
         Arc::clone(self.token_ids.entry(token).or_insert_with(|| token.to_string().into()))
     }
 
-    fn common(&mut self, row: &RowOf<'a>, lead: EntryId, workloads: usize) -> Common {
-        let key = (self.judged.of[lead], &*self.entries.get(lead).entry.findings, workloads > 0);
-        if let ([_], Some(known)) = (&*row.entries, self.commons.get(&key)) {
-            return known.clone();
-        }
+    fn findings(&self, row: &RowOf<'a>, presented: bool) -> Box<[Finding]> {
         let mut findings = Vec::new();
         for id in row.entries.iter() {
-            findings.extend(text_findings(self.entries.get(*id).entry, &self.judged[*id], workloads));
+            findings.extend(text_findings(self.entries.get(*id).entry, &self.judged[*id], presented));
             findings.extend(self.judged[*id].findings.iter().copied().cloned());
         }
         if row.entries.len() > 1 && !findings.iter().any(|finding| finding.kind == FindingKind::AmbiguousKey) {
             findings.push(findings::ambiguous_key(row.entries.len()));
         }
-        let denied = &self.judged[lead].denied;
-        let common = Common {
-            findings: one_per_kind(findings),
-            denied: if denied.is_empty() {
-                Arc::default()
-            } else {
-                denied.iter().map(|repository| Arc::from(&**repository)).collect()
-            },
-        };
-        if row.entries.len() == 1 {
-            self.commons.insert(key, common.clone());
-        }
-        common
+        one_per_kind(findings)
     }
 
     /// The tokens that stand in more than one row, in the order of the first.
@@ -472,8 +472,8 @@ impl<'a> Maker<'_, 'a> {
 }
 
 /// The findings of the text, as far as they stand in the light of what else is known.
-fn text_findings(entry: &CredentialEntry, judged: &JudgedEntry<'_>, workloads: usize) -> Vec<Finding> {
-    let stands = |finding: &&Finding| finding.kind != FindingKind::UnusualKey || workloads == 0;
+fn text_findings(entry: &CredentialEntry, judged: &JudgedEntry<'_>, presented: bool) -> Vec<Finding> {
+    let stands = |finding: &&Finding| finding.kind != FindingKind::UnusualKey || !presented;
     let mut findings: Vec<Finding> = entry.findings.iter().filter(stands).cloned().collect();
     if judged.pull_proven {
         for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::UnsupportedTokenKind) {
@@ -518,16 +518,19 @@ impl<'b> Places<'b> {
 fn copies<'b>(book: &'b Book, entries: &Entries<'b>) -> Places<'b> {
     let mut copies = Places { all: Vec::new(), of: Vec::with_capacity(entries.len()) };
     let mut known: HashMap<(TokenId, &str), usize> = HashMap::new();
-    for EntryOf { entry, row, .. } in &entries.all {
+    let mut of_kind: Vec<Option<usize>> = vec![None; entries.kinds];
+    for EntryOf { entry, row, kind, .. } in &entries.all {
         // An empty password is no token, however many credentials lack one.
         if entry.anonymous && !entry.username.is_empty() {
             copies.of.push(None);
             continue;
         }
-        let (token, host) = (entry.token, host(book, entry));
-        let place = *known.entry((token, host)).or_insert_with(|| {
-            copies.all.push(Place { token, host, rows: Vec::new() });
-            copies.all.len() - 1
+        let place = *of_kind[*kind].get_or_insert_with(|| {
+            let (token, host) = (entry.token, host(book, entry));
+            *known.entry((token, host)).or_insert_with(|| {
+                copies.all.push(Place { token, host, rows: Vec::new() });
+                copies.all.len() - 1
+            })
         });
         copies.all[place].rows.push(*row);
         copies.of.push(Some(place));
@@ -543,7 +546,8 @@ fn copies<'b>(book: &'b Book, entries: &Entries<'b>) -> Places<'b> {
 
 /// Refused credentials, while another Secret with the same registry and the same user or Secret name holds one that works:
 /// the finding, by row.
-fn out_of_sync(book: &Book, entries: &Entries<'_>, rows: &[CredentialRow]) -> BTreeMap<usize, Vec<Finding>> {
+fn out_of_sync(maker: &Maker<'_, '_>, book: &Book, rows: &[CredentialRow]) -> BTreeMap<usize, Vec<Finding>> {
+    let entries = maker.entries;
     let host_of = |row: usize| {
         let first = entries.rows[row].entries.first()?;
         Some(host(book, entries.get(*first).entry))

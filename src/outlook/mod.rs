@@ -21,8 +21,8 @@ mod workloads;
 
 pub use build::{Inputs, build, standing_by};
 pub use snapshot::{
-    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, Role, SecretFindings,
-    Snapshot, WorkloadPart, WorkloadRow,
+    Copies, CredentialFacts, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, Role,
+    SecretFindings, Snapshot, WorkloadPart, WorkloadRow,
 };
 
 #[cfg(test)]

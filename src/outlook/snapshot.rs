@@ -1,6 +1,7 @@
 //! The types that every face reads.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,30 @@ pub struct CredentialRow {
     pub secret_namespace: Arc<str>,
     /// Name of the Secret.
     pub secret_name: Arc<str>,
+    /// Workloads that would present it.
+    pub workloads: usize,
+    /// What it has in common with its copies, once for all of them.
+    pub facts: Arc<CredentialFacts>,
+}
+
+impl Deref for CredentialRow {
+    type Target = CredentialFacts;
+
+    fn deref(&self) -> &CredentialFacts {
+        &self.facts
+    }
+}
+
+impl DerefMut for CredentialRow {
+    /// Its copies stay as they are.
+    fn deref_mut(&mut self) -> &mut CredentialFacts {
+        Arc::make_mut(&mut self.facts)
+    }
+}
+
+/// All that does not tell a credential from its copies.
+#[derive(Clone, Debug)]
+pub struct CredentialFacts {
     /// Effective registry key; the key as written when the kubelet skips it; empty for a malformed Secret.
     pub registry: Arc<str>,
     /// User name as it may be shown.
@@ -64,7 +89,7 @@ pub struct CredentialRow {
     pub last_probe_at: Option<DateTime<Utc>>,
     /// Last exchange that proved something.
     pub last_verdict_at: Option<DateTime<Utc>>,
-    /// Scopes as told; `None` unknown. These lists, the findings and the evidence are shared by the copies of a login.
+    /// Scopes as told; `None` unknown. These lists and the evidence are shared by all credentials of a login.
     pub scopes: Option<Arc<[String]>>,
     /// Required scopes that lack; `None` unknown.
     pub missing_scopes: Option<Arc<[String]>>,
@@ -72,10 +97,8 @@ pub struct CredentialRow {
     pub excess_scopes: Option<Arc<[String]>>,
     /// Credentials with the same token and registry, itself included.
     pub copies: usize,
-    /// Workloads that would present it.
-    pub workloads: usize,
     /// Findings, worst first.
-    pub findings: Arc<[Finding]>,
+    pub findings: Box<[Finding]>,
     /// Last few exchanges, newest last.
     pub evidence: Arc<[EvidenceRow]>,
     /// Entries of the Secret that share the key.
@@ -83,7 +106,7 @@ pub struct CredentialRow {
     /// Entries of the Secret under other keys.
     pub siblings: usize,
     /// Repositories (with their host) that workloads need and that are proven denied.
-    pub denied: Arc<[Arc<str>]>,
+    pub denied: Box<[Arc<str>]>,
 }
 
 impl CredentialRow {

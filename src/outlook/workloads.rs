@@ -245,7 +245,7 @@ impl<'c, 'a> Context<'c, 'a> {
                 let entry = self.entries.get(one.entry);
                 MatchedCredential {
                     secret_name: Arc::clone(&entry.at.name),
-                    registry: Arc::clone(&self.entries.rows[entry.row].registry),
+                    registry: Arc::clone(&entry.entry.written),
                     status: self.judged[one.entry].status,
                 }
             });
@@ -358,7 +358,7 @@ impl<'c, 'a> Context<'c, 'a> {
         }
         let failing = pull.matched.iter().map(|one| {
             let entry = self.entries.get(one.entry);
-            let registry = Arc::clone(&self.entries.rows[entry.row].registry);
+            let registry = Arc::clone(&entry.entry.written);
             words::Failing {
                 secret: Arc::clone(&entry.at.name),
                 registry,

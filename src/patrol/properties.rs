@@ -1,19 +1,20 @@
 //! Whatever happens to the inventory, what is brought in step change by change equals what is worked out from nothing.
 
+mod turns;
+
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
+use self::turns::Now;
 use super::*;
 use crate::cluster::{
     ArcTraits, ContainerKind, Controller, ControllerKind, DOCKERCONFIGJSON_TYPE, HookTemplate, HookTemplateRef, Hooks,
-    Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodTemplate, PullSecret, Resource, RunnerContainer,
+    Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, PodTemplate, PullSecret, Resource, RunnerContainer,
     ServiceAccount, TemplateHolder,
 };
-use crate::config::{IssuerChoice, RegistryConfig};
 use crate::metrics::BuildInfo;
 use crate::probe::Settings;
 
@@ -27,12 +28,14 @@ const IMAGES: [&str; 5] = [
     "Not An Image",
 ];
 /// Keys that stand for what images name (a glob, an odd port), plain ones, and a document that poisons.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 9] = [
     r#"{"auths": {"ghcr.io": {"username": "robot", "password": "one"}}}"#,
     r#"{"auths": {"ghcr.io": {"username": "robot", "password": "two"}}}"#,
     r#"{"auths": {"*.registry.example.com": {"username": "robot", "password": "one"}}}"#,
     r#"{"auths": {"ghcr.io:443": {"username": "robot", "password": "one"}, "ghcr.io/org": {"username": "", "password": ""}}}"#,
     r#"{"auths": {"https://ghcr.io": {"username": "robot", "password": "two"}, "ghcr.io": {"username": "x", "password": "y"}}}"#,
+    r#"{"auths": {"ghcr.io": {"username": "robot", "password": "ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}}"#,
+    r#"{"auths": {"ghcr.io": {"username": "robot", "password": "ghp_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}}}"#,
     r#"{"auths": {}}"#,
     r#"{"auths": 7}"#,
 ];
@@ -88,7 +91,7 @@ impl Event {
 }
 
 fn pull_secret(at: &ObjectRef, document: &[u8]) -> PullSecret {
-    let dockerconfigjson = Some(SecretSlice::from(document.to_vec()));
+    let dockerconfigjson = Some(SecretSlice::from(document.to_vec()).into());
     PullSecret { at: at.clone(), secret_type: DOCKERCONFIGJSON_TYPE.into(), dockerconfigjson, dockercfg: None }
 }
 
@@ -131,11 +134,13 @@ fn pod(at: ObjectRef) -> impl Strategy<Value = Pod> {
     (select(&["default", "other"][..]), names(), any::<bool>(), images(), owner()).prop_map(
         move |(account, pull_secrets, admitted, images, owner)| Pod {
             at: at.clone(),
-            service_account: account.into(),
-            pull_secrets,
-            admitted_from_service_account: admitted,
-            images,
-            owner,
+            pulls: Arc::new(PodPulls {
+                service_account: account.into(),
+                pull_secrets,
+                admitted_from_service_account: admitted,
+                images,
+                owner,
+            }),
             waiting: Vec::new(),
         },
     )
@@ -201,11 +206,11 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn patrol(inventory: SharedInventory) -> Patrol {
-    let registries = [RegistryConfig::plain("*.registry.example.com", IssuerChoice::None)];
+fn patrol(inventory: SharedInventory, config: usize) -> Patrol {
+    let (config, registries) = turns::config(config);
     Patrol::new(Parts {
-        config: Config::default(),
-        registries: Registries::new(&registries).expect("a good registry"),
+        config,
+        registries,
         identifier: Identifier::new(&[7; 32]),
         inventory,
         prober: Prober::new(Settings::new(Duration::from_secs(1))),
@@ -214,10 +219,10 @@ fn patrol(inventory: SharedInventory) -> Patrol {
 }
 
 /// Everything that a patrol tells and asks, in words that can be compared.
-fn told(patrol: &Patrol) -> [String; 3] {
+fn told(patrol: &Patrol, now: Now) -> [String; 3] {
     let snapshot = patrol.with_inputs(|inputs| {
-        let inputs = outlook::Inputs { schedule_lag: Duration::ZERO, moment: Moment::default(), ..*inputs };
-        outlook::build(&inputs, DateTime::<Utc>::UNIX_EPOCH)
+        let inputs = outlook::Inputs { schedule_lag: Duration::ZERO, moment: now.moment(), waiting: &[], ..*inputs };
+        outlook::build(&inputs, now.wall())
     });
     let mut logins: Vec<_> = patrol.book.logins.values().map(|login| (login.id, login.credentials)).collect();
     logins.sort_unstable();
@@ -228,21 +233,35 @@ fn told(patrol: &Patrol) -> [String; 3] {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
+    /// Objects, answers, time and the config change in any order. What is proven is one and the same for both: it is a past,
+    /// which nothing gives back to a patrol that starts from nothing.
     #[test]
-    fn step_by_step_equals_from_nothing(steps in prop::collection::vec(prop::collection::vec(event(), 1..4), 1..16)) {
+    fn step_by_step_equals_from_nothing(
+        steps in prop::collection::vec(
+            (prop::collection::vec(event(), 0..4), prop::collection::vec(turns::turn(), 0..4)),
+            1..16,
+        )
+    ) {
         let inventory = SharedInventory::new(Inventory { synced: Resource::ALL.into(), ..Inventory::default() });
-        let mut stepwise = patrol(inventory.clone());
-        for step in steps {
+        let mut stepwise = patrol(inventory.clone(), 0);
+        let (mut config, mut now) = (0, Now { minutes: 0 });
+        for (events, turns) in steps {
             inventory.update(|inventory| {
-                for event in step {
+                for event in events {
                     event.happen(inventory);
                 }
                 true
             });
             stepwise.sync();
-            let mut fresh = patrol(inventory.clone());
+            for turn in turns {
+                config = turn.happen(&mut stepwise, &mut now).unwrap_or(config);
+            }
+            let mut fresh = patrol(inventory.clone(), config);
             fresh.sync();
-            prop_assert_eq!(told(&stepwise), told(&fresh));
+            let stepwise_told = told(&stepwise, now);
+            std::mem::swap(&mut stepwise.ledger, &mut fresh.ledger);
+            prop_assert_eq!(stepwise_told, told(&fresh, now));
+            std::mem::swap(&mut stepwise.ledger, &mut fresh.ledger);
             prop_assert_eq!(stepwise.schedule.len(), fresh.schedule.len());
         }
     }

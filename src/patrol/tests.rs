@@ -57,7 +57,7 @@ impl Patrol {
             if let Some(password) = password {
                 let auth = STANDARD.encode(format!("robot:{password}"));
                 let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
-                let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()));
+                let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()).into());
                 let secret_type = DOCKERCONFIGJSON_TYPE.into();
                 let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
                 inventory.secrets.insert(at.clone(), Arc::new(secret));
@@ -72,7 +72,7 @@ impl Patrol {
         let at = ObjectRef::new("a", name);
         let auth = STANDARD.encode(format!("robot:{password}"));
         let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
-        let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()));
+        let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()).into());
         let secret_type = DOCKERCONFIGJSON_TYPE.into();
         let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
         self.inventory.update(|inventory| inventory.secrets.insert(at, Arc::new(secret)).is_none());

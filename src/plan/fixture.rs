@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretSlice;
 
 use super::{Book, Identifier, LoginId, Registries};
-use crate::cluster::{ContainerKind, DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, Pod, PodImage, PullSecret};
+use crate::cluster::{
+    ContainerKind, DOCKERCONFIGJSON_TYPE, Document, Inventory, ObjectRef, Pod, PodImage, PodPulls, PullSecret,
+};
 use crate::config::{IssuerChoice, RegistryConfig};
 use crate::workload::{NeededImages, needed_images, workloads};
 
@@ -55,7 +57,7 @@ impl World {
     /// Put a Secret with this document.
     pub(super) fn document(&mut self, secret: &str, secret_type: &str, document: &str) {
         let at = at(secret);
-        let data = Some(SecretSlice::from(document.as_bytes().to_vec()));
+        let data = Some(SecretSlice::from(document.as_bytes().to_vec()).into());
         let secret =
             PullSecret { at: at.clone(), secret_type: secret_type.into(), dockerconfigjson: data, dockercfg: None };
         self.inventory.secrets.insert(at, Arc::new(secret));
@@ -81,11 +83,13 @@ impl World {
         });
         let pod = Pod {
             at: at.clone(),
-            service_account: Arc::from("default"),
-            pull_secrets: arcs(secrets),
-            admitted_from_service_account: false,
-            images: images.collect(),
-            owner: None,
+            pulls: Arc::new(PodPulls {
+                service_account: Arc::from("default"),
+                pull_secrets: arcs(secrets),
+                admitted_from_service_account: false,
+                images: images.collect(),
+                owner: None,
+            }),
             waiting: Vec::new(),
         };
         self.inventory.pods.insert(at, Arc::new(pod));
@@ -103,8 +107,8 @@ impl World {
     pub(super) fn relist(&mut self) {
         use secrecy::ExposeSecret as _;
         for secret in self.inventory.secrets.values_mut() {
-            let copy = |data: &Option<SecretSlice<u8>>| {
-                data.as_ref().map(|data| SecretSlice::from(data.expose_secret().to_vec()))
+            let copy = |data: &Option<Document>| {
+                data.as_ref().map(|data| SecretSlice::from(data.expose_secret().to_vec()).into())
             };
             *secret = Arc::new(PullSecret {
                 at: secret.at.clone(),

@@ -75,12 +75,14 @@ impl Identifier {
     /// A seal over bytes that are kept outside of the process, and over what they follow on: who lacks the key can neither
     /// change them nor put others in their place.
     pub fn seal(&self, follows: &[u8], bytes: &[u8]) -> Seal {
-        let tag = self.tag(b"state", &[follows, bytes]);
-        let mut seal = [0_u8; 16];
-        for (to, from) in seal.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        Seal(seal)
+        Seal(first(&self.tag(b"state", &[follows, bytes])))
+    }
+
+    /// The first 128 bits of a keyed hash over parts, each of which is there or not: what has the same is the same.
+    pub(super) fn fingerprint(&self, parts: &[Option<&[u8]>]) -> [u8; 16] {
+        let parts: Vec<&[u8]> =
+            parts.iter().flat_map(|part| part.map_or([&b"none"[..], b""], |part| [b"some", part])).collect();
+        first(&self.tag(b"contents", &parts))
     }
 
     /// A mark that is equal for equal keys and tells nothing else of them.
@@ -91,12 +93,7 @@ impl Identifier {
     /// The first 64 bits of the keyed hash. Each part stands behind its length, so that no two lists of parts give the
     /// same bytes, and `domain` keeps logins and tokens apart.
     fn digest(&self, domain: &[u8], parts: &[&[u8]]) -> u64 {
-        let tag = self.tag(domain, parts);
-        let mut first = [0_u8; 8];
-        for (to, from) in first.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        u64::from_be_bytes(first)
+        u64::from_be_bytes(first(&self.tag(domain, parts)))
     }
 
     fn tag(&self, domain: &[u8], parts: &[&[u8]]) -> hmac::Tag {
@@ -107,6 +104,15 @@ impl Identifier {
         }
         context.sign()
     }
+}
+
+/// The first bytes of a hash.
+fn first<const N: usize>(tag: &hmac::Tag) -> [u8; N] {
+    let mut first = [0_u8; N];
+    for (to, from) in first.iter_mut().zip(tag.as_ref()) {
+        *to = *from;
+    }
+    first
 }
 
 #[cfg(test)]
@@ -127,6 +133,15 @@ mod tests {
         assert_ne!(identifier.login("a", b"bc", b"d"), identifier.login("a", b"b", b"cd"));
         assert_ne!(identifier.login("ab", b"c", b"d"), identifier.login("a", b"bc", b"d"));
         assert_ne!(identifier.login("", b"", b"token").0, identifier.token(b"token").0);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_parts_from_each_other_and_from_none() {
+        let identifier = Identifier::new(&[7; 32]);
+        let all = [[None, None], [Some(&b""[..]), None], [None, Some(b"")], [Some(b"a"), None], [None, Some(b"a")]];
+        let prints: std::collections::BTreeSet<_> = all.iter().map(|parts| identifier.fingerprint(parts)).collect();
+        assert_eq!(prints.len(), all.len());
+        assert_ne!(identifier.fingerprint(&all[0]), Identifier::new(&[8; 32]).fingerprint(&all[0]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod shard;
 
 pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
 pub use asks::{issuer_asks, wanted};
-pub use book::{Book, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
+pub use book::{Book, Contents, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
 pub use identity::{Identifier, LoginId, NoRandomness, Seal, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
 pub use schedule::{LoginStanding, Remembered, RememberedAsk, Schedule, Waiting};

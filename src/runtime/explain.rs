@@ -11,7 +11,7 @@ use crate::cli::args::{Common, ExplainArgs, OutputFormat};
 use crate::cli::exit::Exit;
 use crate::cli::progress::Progress;
 use crate::cli::{document, explanation};
-use crate::cluster::{Inventory, ObjectRef, Origin, Owner, Pod, PodImage, Problem, Scope, SharedInventory};
+use crate::cluster::{Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, Problem, Scope, SharedInventory};
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::explain::Target;
 use crate::outlook::view::printable;
@@ -77,18 +77,20 @@ fn put_in_pods(inventory: &mut Inventory, namespace: Option<&str>, name: &str, i
         // A slash cannot stand in the name of an object, so this one is free.
         let pod = Pod {
             at: ObjectRef { namespace: at.namespace, name: format!("serviceaccount/{name}").into() },
-            service_account: Arc::clone(&at.name),
-            pull_secrets,
-            admitted_from_service_account: true,
-            images: vec![PodImage {
-                container: Arc::from(""),
-                kind: crate::cluster::ContainerKind::Regular,
-                image: Arc::from(image),
-            }],
-            owner: Some(Owner {
-                api_version: Arc::from("v1"),
-                kind: Arc::from("ServiceAccount"),
-                name: Arc::clone(&at.name),
+            pulls: Arc::new(PodPulls {
+                service_account: Arc::clone(&at.name),
+                pull_secrets,
+                admitted_from_service_account: true,
+                images: vec![PodImage {
+                    container: Arc::from(""),
+                    kind: crate::cluster::ContainerKind::Regular,
+                    image: Arc::from(image),
+                }],
+                owner: Some(Owner {
+                    api_version: Arc::from("v1"),
+                    kind: Arc::from("ServiceAccount"),
+                    name: Arc::clone(&at.name),
+                }),
             }),
             waiting: Vec::new(),
         };

@@ -8,7 +8,7 @@ use super::owners::Owners;
 use super::rollup::roll_up;
 use super::{Gap, NeededImages, Waits, Workload, WorkloadKey, arc, manager, needed_images, pods, templates};
 use crate::cluster::{
-    Controller, HookTemplateState, Inventory, ObjectRef, Origin, Owner, Pod, PodImage, ServiceAccount,
+    Controller, HookTemplateState, Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, ServiceAccount,
 };
 
 /// Who would pull what, as of the last [`Roster::sync`].
@@ -36,8 +36,8 @@ type Traits<'a> = (&'a Arc<str>, &'a Arc<str>, &'a [Arc<str>], bool, &'a [PodIma
 
 impl Alike {
     fn traits(&self) -> Traits<'_> {
-        let Pod { at, service_account, pull_secrets, admitted_from_service_account, images, owner, waiting: _ } =
-            &*self.0;
+        let Pod { at, pulls, waiting: _ } = &*self.0;
+        let PodPulls { service_account, pull_secrets, admitted_from_service_account, images, owner } = &**pulls;
         let owner = owner.as_ref().ok_or(&at.name);
         (&at.namespace, service_account, pull_secrets, *admitted_from_service_account, images, owner)
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::{ContainerKind, Owner, Pod, PodImage};
+use crate::cluster::{ContainerKind, Owner, Pod, PodImage, PodPulls};
 
 fn arcs(texts: &[&str]) -> Vec<Arc<str>> {
     texts.iter().copied().map(Arc::from).collect()
@@ -8,21 +8,23 @@ fn arcs(texts: &[&str]) -> Vec<Arc<str>> {
 fn pod(namespace: &str, name: &str, owner: Option<(&str, &str)>, secrets: &[&str], images: &[(&str, &str)]) -> Pod {
     Pod {
         at: ObjectRef::new(namespace, name),
-        service_account: Arc::from("default"),
-        pull_secrets: arcs(secrets),
-        admitted_from_service_account: false,
-        images: images
-            .iter()
-            .map(|(container, image)| PodImage {
-                container: Arc::from(*container),
-                kind: ContainerKind::Regular,
-                image: Arc::from(*image),
-            })
-            .collect(),
-        owner: owner.map(|(kind, name)| Owner {
-            api_version: Arc::from("apps/v1"),
-            kind: Arc::from(kind),
-            name: Arc::from(name),
+        pulls: Arc::new(PodPulls {
+            service_account: Arc::from("default"),
+            pull_secrets: arcs(secrets),
+            admitted_from_service_account: false,
+            images: images
+                .iter()
+                .map(|(container, image)| PodImage {
+                    container: Arc::from(*container),
+                    kind: ContainerKind::Regular,
+                    image: Arc::from(*image),
+                })
+                .collect(),
+            owner: owner.map(|(kind, name)| Owner {
+                api_version: Arc::from("apps/v1"),
+                kind: Arc::from(kind),
+                name: Arc::from(name),
+            }),
         }),
         waiting: Vec::new(),
     }

@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pull_patrol::cluster::{MissingPermission, Problem, Resource};
 use pull_patrol::credential::{Finding, FindingKind, Severity, TokenKind};
 use pull_patrol::outlook::{
-    Copies, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow, SecretFindings, Snapshot,
-    WorkloadPart, WorkloadRow,
+    Copies, CredentialFacts, CredentialRow, DaemonFacts, ImageRow, MatchedCredential, Outlook, RegistryRow,
+    SecretFindings, Snapshot, WorkloadPart, WorkloadRow,
 };
 use pull_patrol::plan::{Shard, Waiting};
 use pull_patrol::probe::RateLimit;
@@ -22,11 +22,9 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-24T11:00:00.750Z".parse().unwrap()
 }
 
-/// A credential that was never asked about.
-pub(crate) fn credential(namespace: &str, name: &str, registry: &str, status: Status) -> CredentialRow {
-    CredentialRow {
-        secret_namespace: namespace.into(),
-        secret_name: name.into(),
+/// What is known of a credential that was never asked about.
+fn facts(registry: &str, status: Status) -> CredentialFacts {
+    CredentialFacts {
         registry: registry.into(),
         username: "octobot".into(),
         token_kind: Some(TokenKind::GithubClassic),
@@ -41,13 +39,21 @@ pub(crate) fn credential(namespace: &str, name: &str, registry: &str, status: St
         missing_scopes: None,
         excess_scopes: None,
         copies: 1,
-        workloads: 0,
-        findings: Arc::default(),
+        findings: Box::default(),
         evidence: Arc::default(),
         entries: 1,
         siblings: 0,
-        denied: Arc::default(),
+        denied: Box::default(),
     }
+}
+
+fn row(namespace: &str, name: &str, workloads: usize, facts: CredentialFacts) -> CredentialRow {
+    CredentialRow { secret_namespace: namespace.into(), secret_name: name.into(), workloads, facts: Arc::new(facts) }
+}
+
+/// A credential that was never asked about.
+pub(crate) fn credential(namespace: &str, name: &str, registry: &str, status: Status) -> CredentialRow {
+    row(namespace, name, 0, facts(registry, status))
 }
 
 /// A workload that pulls one image with one credential.
@@ -88,102 +94,139 @@ fn evidence(kind: &'static str, outcome: &'static str, http_status: u16, detail:
 pub(crate) fn telling() -> Snapshot {
     let ago = |minutes| Some(now() - TimeDelta::minutes(minutes));
     let scopes = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Arc<[_]>>());
-    let valid = CredentialRow {
-        token_owner: "octobot".into(),
-        expires_at: Some(now() + TimeDelta::days(9)),
-        expiry_known: Some(true),
-        last_probe_at: ago(4),
-        last_verdict_at: ago(4),
-        scopes: scopes(&["read:packages", "repo"]),
-        missing_scopes: scopes(&[]),
-        excess_scopes: scopes(&["repo"]),
-        copies: 2,
-        workloads: 3,
-        findings: [
-            Finding::new(
-                FindingKind::ExpiresSoon,
-                "the token expires in 9 d",
-                "make a new token and replace it in both Secrets",
-            ),
-            Finding::new(
-                FindingKind::ExcessScopes,
-                "the token may also: repo",
-                "make a token with read:packages alone",
-            ),
-        ]
-        .into(),
-        evidence: [evidence("login", "accepted", 200, "token issued")].into(),
-        ..credential("ci", "ghcr-pull", "ghcr.io", Status::Valid)
-    };
-    let expired = CredentialRow {
-        expires_at: Some(now() - TimeDelta::days(4)),
-        expiry_known: Some(true),
-        last_probe_at: ago(4),
-        last_verdict_at: ago(4),
-        workloads: 1,
-        evidence: [evidence("login", "refused", 403, "the registry denied the login")].into(),
-        ..credential("ci", "expired-last-week", "ghcr.io", Status::Expired)
-    };
-    let forbidden = CredentialRow {
-        expiry_known: Some(false),
-        last_probe_at: ago(2),
-        last_verdict_at: ago(2),
-        workloads: 1,
-        findings: [Finding::new(FindingKind::NoExpiry, "the token never expires", "make a token that expires")].into(),
-        evidence: [evidence("access", "refused", 403, "acme/tools: permission_denied")].into(),
-        denied: ["ghcr.io/acme/tools".into()].into(),
-        ..credential("ci", "no-package-access", "ghcr.io/acme", Status::Forbidden)
-    };
-    let malformed = CredentialRow {
-        username: Arc::default(),
-        token_kind: None,
-        token_id: Arc::default(),
-        workloads: 1,
-        findings: [
-            Finding::new(
-                FindingKind::UndecodableSecret,
-                "the Secret holds no JSON",
-                "create it anew with kubectl create secret docker-registry",
-            ),
-            Finding::new(FindingKind::UndecodableSecret, "said twice", "counts once"),
-        ]
-        .into(),
-        ..credential("ci", "mangled", "", Status::Malformed)
-    };
-    let insufficient = CredentialRow {
-        missing_scopes: scopes(&["read:packages"]),
-        excess_scopes: scopes(&[]),
-        scopes: scopes(&["gist", "gist"]),
-        last_probe_at: ago(3),
-        last_verdict_at: ago(3),
-        ..credential("ci", "scopeless", "ghcr.io", Status::InsufficientScope)
-    };
-    let unsupported = CredentialRow {
-        token_kind: Some(TokenKind::GithubFineGrained),
-        findings: [Finding::new(
-            FindingKind::UnsupportedTokenKind,
-            "ghcr.io does not take fine-grained tokens",
-            "make a classic token with read:packages",
-        )]
-        .into(),
-        ..credential("tools", "fine-grained", "ghcr.io", Status::Unsupported)
-    };
-    let rejected = CredentialRow {
-        last_probe_at: ago(60),
-        last_verdict_at: ago(60),
-        evidence: [
-            evidence("login", "refused", 403, "the registry denied the login"),
-            evidence("issuer", "refused", 401, "bad credentials"),
-        ]
-        .into(),
-        ..credential("tools", "revoked", "ghcr.io", Status::Rejected)
-    };
-    let unverified = CredentialRow {
-        token_kind: Some(TokenKind::Opaque),
-        last_probe_at: ago(1),
-        evidence: [evidence("login", "error", 503, "the registry answered 503")].into(),
-        ..credential("tools", "registry-away", "registry.example.com:5000", Status::Unverified)
-    };
+    let valid = row(
+        "ci",
+        "ghcr-pull",
+        3,
+        CredentialFacts {
+            token_owner: "octobot".into(),
+            expires_at: Some(now() + TimeDelta::days(9)),
+            expiry_known: Some(true),
+            last_probe_at: ago(4),
+            last_verdict_at: ago(4),
+            scopes: scopes(&["read:packages", "repo"]),
+            missing_scopes: scopes(&[]),
+            excess_scopes: scopes(&["repo"]),
+            copies: 2,
+            findings: [
+                Finding::new(
+                    FindingKind::ExpiresSoon,
+                    "the token expires in 9 d",
+                    "make a new token and replace it in both Secrets",
+                ),
+                Finding::new(
+                    FindingKind::ExcessScopes,
+                    "the token may also: repo",
+                    "make a token with read:packages alone",
+                ),
+            ]
+            .into(),
+            evidence: [evidence("login", "accepted", 200, "token issued")].into(),
+            ..facts("ghcr.io", Status::Valid)
+        },
+    );
+    let expired = row(
+        "ci",
+        "expired-last-week",
+        1,
+        CredentialFacts {
+            expires_at: Some(now() - TimeDelta::days(4)),
+            expiry_known: Some(true),
+            last_probe_at: ago(4),
+            last_verdict_at: ago(4),
+            evidence: [evidence("login", "refused", 403, "the registry denied the login")].into(),
+            ..facts("ghcr.io", Status::Expired)
+        },
+    );
+    let forbidden = row(
+        "ci",
+        "no-package-access",
+        1,
+        CredentialFacts {
+            expiry_known: Some(false),
+            last_probe_at: ago(2),
+            last_verdict_at: ago(2),
+            findings: [Finding::new(FindingKind::NoExpiry, "the token never expires", "make a token that expires")]
+                .into(),
+            evidence: [evidence("access", "refused", 403, "acme/tools: permission_denied")].into(),
+            denied: ["ghcr.io/acme/tools".into()].into(),
+            ..facts("ghcr.io/acme", Status::Forbidden)
+        },
+    );
+    let malformed = row(
+        "ci",
+        "mangled",
+        1,
+        CredentialFacts {
+            username: Arc::default(),
+            token_kind: None,
+            token_id: Arc::default(),
+            findings: [
+                Finding::new(
+                    FindingKind::UndecodableSecret,
+                    "the Secret holds no JSON",
+                    "create it anew with kubectl create secret docker-registry",
+                ),
+                Finding::new(FindingKind::UndecodableSecret, "said twice", "counts once"),
+            ]
+            .into(),
+            ..facts("", Status::Malformed)
+        },
+    );
+    let insufficient = row(
+        "ci",
+        "scopeless",
+        0,
+        CredentialFacts {
+            missing_scopes: scopes(&["read:packages"]),
+            excess_scopes: scopes(&[]),
+            scopes: scopes(&["gist", "gist"]),
+            last_probe_at: ago(3),
+            last_verdict_at: ago(3),
+            ..facts("ghcr.io", Status::InsufficientScope)
+        },
+    );
+    let unsupported = row(
+        "tools",
+        "fine-grained",
+        0,
+        CredentialFacts {
+            token_kind: Some(TokenKind::GithubFineGrained),
+            findings: [Finding::new(
+                FindingKind::UnsupportedTokenKind,
+                "ghcr.io does not take fine-grained tokens",
+                "make a classic token with read:packages",
+            )]
+            .into(),
+            ..facts("ghcr.io", Status::Unsupported)
+        },
+    );
+    let rejected = row(
+        "tools",
+        "revoked",
+        0,
+        CredentialFacts {
+            last_probe_at: ago(60),
+            last_verdict_at: ago(60),
+            evidence: [
+                evidence("login", "refused", 403, "the registry denied the login"),
+                evidence("issuer", "refused", 401, "bad credentials"),
+            ]
+            .into(),
+            ..facts("ghcr.io", Status::Rejected)
+        },
+    );
+    let unverified = row(
+        "tools",
+        "registry-away",
+        0,
+        CredentialFacts {
+            token_kind: Some(TokenKind::Opaque),
+            last_probe_at: ago(1),
+            evidence: [evidence("login", "error", 503, "the registry answered 503")].into(),
+            ..facts("registry.example.com:5000", Status::Unverified)
+        },
+    );
     let mut credentials = vec![
         expired,
         valid,
@@ -296,17 +339,21 @@ pub(crate) const HOSTILE: &str = "a\"b\\c\n<script>alert(1)</script>'&\u{1b}[31m
 /// A snapshot whose every text from outside is [`HOSTILE`].
 pub(crate) fn hostile() -> Snapshot {
     let finding = Finding { severity: Severity::Critical, ..Finding::new(FindingKind::ExpiresSoon, HOSTILE, HOSTILE) };
-    let evil = CredentialRow {
-        username: HOSTILE.into(),
-        token_owner: HOSTILE.into(),
-        scopes: Some([HOSTILE.to_owned()].into()),
-        missing_scopes: Some([HOSTILE.to_owned()].into()),
-        findings: [finding.clone()].into(),
-        evidence: [evidence("login", "refused", 403, HOSTILE)].into(),
-        workloads: 1,
-        denied: [HOSTILE.into()].into(),
-        ..credential(HOSTILE, HOSTILE, HOSTILE, Status::InsufficientScope)
-    };
+    let evil = row(
+        HOSTILE,
+        HOSTILE,
+        1,
+        CredentialFacts {
+            username: HOSTILE.into(),
+            token_owner: HOSTILE.into(),
+            scopes: Some([HOSTILE.to_owned()].into()),
+            missing_scopes: Some([HOSTILE.to_owned()].into()),
+            findings: [finding.clone()].into(),
+            evidence: [evidence("login", "refused", 403, HOSTILE)].into(),
+            denied: [HOSTILE.into()].into(),
+            ..facts(HOSTILE, Status::InsufficientScope)
+        },
+    );
     let mut workload = workload(HOSTILE, Outlook::Blocked, HOSTILE, Status::Rejected);
     workload.key.namespace = HOSTILE.into();
     workload.key.kind = HOSTILE.into();

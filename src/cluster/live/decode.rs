@@ -122,7 +122,7 @@ fn read(slice: &Slice, json: &RawValue, scope: &Scope, interner: &Interner) -> R
                 Kind::Secrets(secret_type) => *shape.secret_type == *secret_type,
                 _ => true,
             };
-            let secret = wanted.then(|| pull_secret(shape, at.clone()));
+            let secret = wanted.then(|| pull_secret(shape, at.clone(), interner));
             (at, version, secret.map(|secret| Object::Secret(Arc::new(secret))))
         }
         Kind::Pods => {

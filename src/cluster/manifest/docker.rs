@@ -35,7 +35,7 @@ pub(super) fn is_auths(key: &str) -> bool {
 
 /// The document as a pull Secret: the namespace is empty, the name is the path as given.
 pub(super) fn pull_secret(source: &str, document: &[u8], legacy: bool) -> PullSecret {
-    let data = Some(SecretSlice::from(document.to_vec()));
+    let data = Some(SecretSlice::from(document.to_vec()).into());
     let at = ObjectRef { namespace: Arc::from(""), name: Arc::from(source) };
     if legacy {
         PullSecret { at, secret_type: DOCKERCFG_TYPE.into(), dockerconfigjson: None, dockercfg: data }

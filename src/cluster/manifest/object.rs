@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     fn secret(&mut self, node: Node<'_>, placed: Placed<'_>) -> Result<(), ShapeError> {
-        let secret = pull_secret(node.read::<SecretShape<'_>>()?, placed.at);
+        let secret = pull_secret(node.read::<SecretShape<'_>>()?, placed.at, self.interner);
         if !secret.is_pull_secret()
             && let Ok(shape) = node.read::<TemplateSecretShape<'_>>()
         {

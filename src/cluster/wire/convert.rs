@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretSlice;
+
 use super::{Interner, List, Meta, NameRef, SecretShape, ServiceAccountShape};
 use crate::cluster::objects::{ObjectRef, PullSecret, ServiceAccount};
 
@@ -11,12 +13,13 @@ pub(in crate::cluster) fn at(meta: &Meta<'_>, interner: &Interner) -> ObjectRef 
 }
 
 /// A Secret. `stringData` wins over `data`, as in the API server's Secret strategy.
-pub(in crate::cluster) fn pull_secret(shape: SecretShape<'_>, at: ObjectRef) -> PullSecret {
+pub(in crate::cluster) fn pull_secret(shape: SecretShape<'_>, at: ObjectRef, interner: &Interner) -> PullSecret {
+    let document = |bytes: Option<SecretSlice<u8>>| bytes.map(|bytes| interner.document(bytes));
     PullSecret {
         at,
-        secret_type: Box::from(&*shape.secret_type),
-        dockerconfigjson: shape.string_data.dockerconfigjson.or(shape.data.dockerconfigjson),
-        dockercfg: shape.string_data.dockercfg.or(shape.data.dockercfg),
+        secret_type: interner.intern(&shape.secret_type),
+        dockerconfigjson: document(shape.string_data.dockerconfigjson.or(shape.data.dockerconfigjson)),
+        dockercfg: document(shape.string_data.dockercfg.or(shape.data.dockercfg)),
     }
 }
 

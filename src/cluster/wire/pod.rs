@@ -6,7 +6,7 @@ use super::convert::names;
 use super::text::{List, Text, nullable};
 use super::{Interner, Meta, NameRef, ShapeError};
 use crate::cluster::PodTemplate;
-use crate::cluster::objects::{ContainerKind, ObjectRef, Owner, Pod, PodImage, Waiting};
+use crate::cluster::objects::{ContainerKind, ObjectRef, Owner, Pod, PodImage, PodPulls, Waiting};
 
 /// Images of a pod at most, and pull Secrets at most. No node could run such a pod, but everything that is worked out
 /// of it multiplies the two.
@@ -213,7 +213,8 @@ pub(in crate::cluster) fn pod(shape: &PodShape<'_>, at: ObjectRef, interner: &In
         })
         .collect();
     let PodTemplate { service_account, pull_secrets, images } = template(&shape.spec, interner)?;
-    Ok(Pod { at, service_account, pull_secrets, admitted_from_service_account: false, images, owner, waiting })
+    let pulls = PodPulls { service_account, pull_secrets, admitted_from_service_account: false, images, owner };
+    Ok(Pod { at, pulls: interner.pulls(pulls), waiting })
 }
 
 /// What a template says about pulling, before admission.

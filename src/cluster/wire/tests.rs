@@ -14,7 +14,7 @@ fn raw(json: &str) -> Box<RawValue> {
 
 fn secret(data: &str) -> Result<PullSecret, ShapeError> {
     let text = raw(&format!(r#"{{"type":"kubernetes.io/dockerconfigjson","data":{{".dockerconfigjson":{data}}}}}"#));
-    Ok(pull_secret(read_json(&text)?, ObjectRef::new("ci", "a")))
+    Ok(pull_secret(read_json(&text)?, ObjectRef::new("ci", "a"), &Interner::default()))
 }
 
 #[rstest]
@@ -58,7 +58,7 @@ fn null_and_absent_are_the_zero_value() {
 #[test]
 fn other_data_is_not_even_decoded() {
     let text = raw(r#"{"type":"Opaque","data":{"password":[{"a":"ghp_canary"}],"token":7}}"#);
-    let secret = pull_secret(read_json(&text).unwrap(), ObjectRef::new("ci", "a"));
+    let secret = pull_secret(read_json(&text).unwrap(), ObjectRef::new("ci", "a"), &Interner::default());
     assert!(!secret.is_pull_secret());
 }
 

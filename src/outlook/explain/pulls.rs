@@ -206,7 +206,7 @@ impl Teller<'_, '_> {
             ExplainedCredential {
                 order: 0,
                 secret_name: entry.at.name.to_string(),
-                registry: self.entries.rows[entry.row].registry.to_string(),
+                registry: entry.entry.written.to_string(),
                 username: entry.entry.username.to_string(),
                 source,
                 status,

@@ -167,7 +167,11 @@ fn a_kind_that_is_not_taken_is_told_when_no_pull_can_prove_the_opposite() {
 fn row(status: Status, token: &str) -> CredentialRow {
     let mut world = world();
     world.accepts(USER);
-    let mut row = world.row("pull", GHCR);
+    of(world.row("pull", GHCR), status, token)
+}
+
+/// The row with another status and another token.
+fn of(mut row: CredentialRow, status: Status, token: &str) -> CredentialRow {
     row.status = status;
     row.token_id = token.into();
     row
@@ -216,7 +220,11 @@ fn another_token_that_fails_as_well_is_told_again() {
 #[case("*.example.com", "other.example.com")]
 fn during_an_incident_nothing_is_told_and_afterwards_what_is_so(#[case] registry: &str, #[case] incident: &str) {
     let mut changes = Changes::new(World::cluster().registries(), started());
-    let row = |status| CredentialRow { registry: registry.into(), ..row(status, "t") };
+    let row = |status| {
+        let mut row = row(status, "t");
+        row.registry = registry.into();
+        row
+    };
     assert_eq!(changes.follow(&snapshot(&[row(Status::Valid)], None)), []);
     assert_eq!(changes.follow(&snapshot(&[row(Status::Rejected)], Some(incident))), []);
     assert_eq!(changes.follow(&snapshot(&[row(Status::Valid)], None)), [], "it came and went with the incident");
@@ -273,7 +281,7 @@ proptest! {
         prop_assert_eq!(changes.follow(&snapshot(std::slice::from_ref(&template), None)), []);
         for (status, token, incident, times) in walk {
             let (status, token) = (Status::ALL[status], token.to_string());
-            let row = CredentialRow { status, token_id: token.as_str().into(), ..template.clone() };
+            let row = of(template.clone(), status, &token);
             for _ in 0..times {
                 let told = changes.follow(&snapshot(std::slice::from_ref(&row), incident.then_some(GHCR)));
                 let mut expected = Vec::new();

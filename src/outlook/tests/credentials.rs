@@ -36,7 +36,7 @@ fn a_row_tells_what_is_known() {
     assert_eq!(row.evidence.iter().map(|row| row.kind).collect::<Vec<_>>(), ["login", "issuer"]);
     let copy = world.row("copy", "ghcr.io");
     assert!(Arc::ptr_eq(&copy.evidence, &row.evidence) || copy.evidence == row.evidence);
-    assert_eq!((copy.token_id, copy.copies, copy.workloads), (row.token_id, 2, 0));
+    assert_eq!((&copy.token_id, copy.copies, copy.workloads), (&row.token_id, 2, 0));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn scopes_are_told_and_judged() {
     assert!(!row.findings[0].message.contains("read:packages"), "that one is the status");
     world.tells(ALICE, TokenFacts::default());
     let row = world.row("s", "ghcr.io");
-    assert_eq!((row.scopes, row.missing_scopes, row.excess_scopes), (None, None, None), "absent is unknown");
+    assert_eq!((&row.scopes, &row.missing_scopes, &row.excess_scopes), (&None, &None, &None), "absent is unknown");
 }
 
 #[rstest]

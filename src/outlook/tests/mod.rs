@@ -18,7 +18,7 @@ use secrecy::SecretSlice;
 
 use super::{CredentialRow, DaemonFacts, Inputs, Outlook, Snapshot, WorkloadRow, build};
 use crate::cluster::{
-    ContainerKind, DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, Origin, Pod, PodImage, PullSecret, Resource,
+    ContainerKind, DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, Origin, Pod, PodImage, PodPulls, PullSecret, Resource,
 };
 use crate::config::Config;
 use crate::credential::{FindingKind, Severity};
@@ -68,7 +68,7 @@ impl World {
         let secret = PullSecret {
             at: at.clone(),
             secret_type: secret_type.into(),
-            dockerconfigjson: Some(SecretSlice::from(document.as_bytes().to_vec())),
+            dockerconfigjson: Some(SecretSlice::from(document.as_bytes().to_vec()).into()),
             dockercfg: None,
         };
         self.inventory.secrets.insert(at, Arc::new(secret));
@@ -94,11 +94,13 @@ impl World {
         };
         let pod = Pod {
             at: ObjectRef::new(namespace, name),
-            service_account: "default".into(),
-            pull_secrets: secrets.iter().map(|&name| name.into()).collect(),
-            admitted_from_service_account: false,
-            images: images.iter().enumerate().map(image).collect(),
-            owner: None,
+            pulls: Arc::new(PodPulls {
+                service_account: "default".into(),
+                pull_secrets: secrets.iter().map(|&name| name.into()).collect(),
+                admitted_from_service_account: false,
+                images: images.iter().enumerate().map(image).collect(),
+                owner: None,
+            }),
             waiting: Vec::new(),
         };
         self.inventory.pods.insert(pod.at.clone(), Arc::new(pod));

@@ -1,5 +1,6 @@
 //! The book of credentials: what the Secrets of the inventory hold, decoded once at change.
 
+mod contents;
 mod lookup;
 mod record;
 mod relist;
@@ -9,12 +10,13 @@ mod share;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretSlice};
 
+pub use self::contents::Contents;
+use self::contents::{Fingerprint, Shelf};
 pub use self::lookup::{Matched, PodKeyring};
 use self::record::{Interner, NewLogin, images_hash};
 use super::{Identifier, LoginId, Registries, Registry, Shard, TokenId};
@@ -36,6 +38,7 @@ pub struct Book {
     /// Registries that some login uses, by [`Registry::host`].
     in_use: HashMap<Arc<str>, Arc<Registry>>,
     interner: Interner,
+    shelf: Shelf,
     decoded: u64,
     /// Which of several processes this is.
     shard: Shard,
@@ -45,24 +48,21 @@ pub struct Book {
     reread: bool,
 }
 
-/// What one Secret holds.
+/// A Secret with what it holds.
 #[derive(Debug)]
 pub struct SecretRecord {
     /// The object it was decoded from, to see a change by pointer.
     pub source: Arc<PullSecret>,
-    /// The kubelet's error when the Secret is malformed.
-    pub malformed: Option<String>,
-    /// Whether the kubelet skips it (wrong type or key, empty value).
-    pub skipped: bool,
-    /// How many entries it holds, where these are too many to be looked at.
-    pub too_many: Option<NonZeroU32>,
-    /// Findings of the Secret as a whole.
-    pub findings: Vec<Finding>,
-    /// Its credentials in the order of the decoder. Empty when malformed or skipped.
-    pub credentials: Vec<CredentialEntry>,
-    /// Hash of the images that name this Secret, where what it holds hangs on them: a key with a glob stands for the hosts
-    /// of these images, an odd key is none when one of them matches.
-    pub(super) images: Option<u64>,
+    /// What it holds, which is shared by all Secrets that hold the same.
+    pub contents: Arc<Contents>,
+}
+
+impl Deref for SecretRecord {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
 }
 
 /// One credential: one entry of one pull Secret.
@@ -140,6 +140,7 @@ impl Book {
             registries,
             in_use: HashMap::new(),
             interner: Interner::default(),
+            shelf: Shelf::default(),
             decoded: 0,
             shard: Shard::ALONE,
             borrowed: BTreeSet::new(),
@@ -180,6 +181,7 @@ impl Book {
         }
         self.in_use.retain(|_, registry| Arc::strong_count(registry) > 1);
         self.interner.prune();
+        self.shelf.prune();
         self.borrow();
         urgent.into_iter().filter(|login| self.asks(*login)).collect()
     }
@@ -242,13 +244,32 @@ impl Book {
         source: &Arc<PullSecret>,
         images: Option<&BTreeSet<Arc<str>>>,
     ) -> Vec<LoginId> {
-        self.decoded += 1;
-        let (record, logins) = self.record(source, images);
-        let fresh = logins.into_iter().filter_map(|login| self.acquire(login)).collect();
+        let (contents, fresh) = self.contents(source, images);
+        let record = SecretRecord { source: Arc::clone(source), contents };
         if let Some(former) = self.secrets.insert(at.clone(), record) {
             self.release(&former);
         }
         fresh
+    }
+
+    /// What a Secret holds, with its credentials counted; and the logins that are new to the book.
+    fn contents(&mut self, source: &PullSecret, images: Option<&BTreeSet<Arc<str>>>) -> (Arc<Contents>, Vec<LoginId>) {
+        let print = Fingerprint::of(source, &self.identifier);
+        if let Some(known) = self.shelf.find(print, images_hash(images)) {
+            for id in known.credentials.iter().flat_map(|entry| &entry.logins) {
+                // What a record holds is counted, so the login is there.
+                if let Some(login) = self.logins.get_mut(id) {
+                    login.credentials += 1;
+                }
+            }
+            return (known, Vec::new());
+        }
+        self.decoded += 1;
+        let (contents, logins) = self.read(source, images);
+        let fresh = logins.into_iter().filter_map(|login| self.acquire(login)).collect();
+        let contents = Arc::new(contents);
+        self.shelf.put(print, &contents);
+        (contents, fresh)
     }
 
     /// Count one more credential of a login; its id when it is new.
@@ -277,20 +298,11 @@ impl Book {
 
 /// How another object at the place of a record differs from it.
 fn change(record: &SecretRecord, source: &PullSecret, images: Option<&BTreeSet<Arc<str>>>) -> Change {
-    if !same_content(&record.source, source) {
+    if !record.source.same_content_as(source) {
         Change::Content
     } else if record.images.is_some_and(|hash| hash != images_hash(images)) {
         Change::Images
     } else {
         Change::Object
     }
-}
-
-fn same_content(one: &PullSecret, other: &PullSecret) -> bool {
-    fn bytes(data: Option<&SecretSlice<u8>>) -> Option<&[u8]> {
-        data.map(ExposeSecret::expose_secret)
-    }
-    one.secret_type == other.secret_type
-        && bytes(one.dockerconfigjson.as_ref()) == bytes(other.dockerconfigjson.as_ref())
-        && bytes(one.dockercfg.as_ref()) == bytes(other.dockercfg.as_ref())
 }

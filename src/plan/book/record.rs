@@ -1,4 +1,4 @@
-//! From a Secret to its record.
+//! From a Secret to what it holds.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{Book, CredentialEntry, SecretRecord};
+use super::{Book, Contents, CredentialEntry};
 use crate::cluster::PullSecret;
 use crate::credential::{
     Decoded, Entry, Finding, FindingKind, ImageName, Password, RegistryKey, TokenKind, Username, decode, key_oddity,
@@ -72,17 +72,16 @@ pub(super) fn images_hash(images: Option<&BTreeSet<Arc<str>>>) -> u64 {
 }
 
 impl Book {
-    /// The record of a Secret, and the logins that its credentials stand for, one for each time they do.
-    pub(super) fn record(
+    /// What a Secret holds, and the logins that its credentials stand for, one for each time they do.
+    pub(super) fn read(
         &mut self,
-        source: &Arc<PullSecret>,
+        source: &PullSecret,
         images: Option<&BTreeSet<Arc<str>>>,
-    ) -> (SecretRecord, Vec<NewLogin>) {
+    ) -> (Contents, Vec<NewLogin>) {
         let dockerconfigjson = source.dockerconfigjson.as_ref().map(ExposeSecret::expose_secret);
         let dockercfg = source.dockercfg.as_ref().map(ExposeSecret::expose_secret);
         let decoded = decode(&source.secret_type, dockerconfigjson, dockercfg);
-        let mut record = SecretRecord {
-            source: source.clone(),
+        let mut record = Contents {
             malformed: None,
             skipped: false,
             too_many: None,

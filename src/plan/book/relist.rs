@@ -11,6 +11,7 @@ impl Book {
     pub fn go_by(&mut self, registries: Registries) -> Vec<LoginId> {
         self.registries = registries;
         self.in_use.clear();
+        self.shelf.clear();
         let mut changed = Vec::new();
         // First, so that what is read again finds each login with its new registry.
         for login in self.logins.values_mut() {

@@ -1,7 +1,7 @@
 //! Pods that wait on a pull, seen one inventory after the other.
 
 use super::*;
-use crate::cluster::Owner;
+use crate::cluster::{Owner, PodPulls};
 
 const IMAGE: &str = "ghcr.io/org/img:v1";
 const BARE: &str = "Back-off pulling image \"ghcr.io/org/img:v1\"";
@@ -16,15 +16,17 @@ fn pod(name: &str, image: &str, waiting: Vec<Waiting>) -> Pod {
     let part = |container: &str, kind, image: &str| PodImage { container: container.into(), kind, image: image.into() };
     Pod {
         at: ObjectRef::new("a", name),
-        service_account: "default".into(),
-        pull_secrets: vec!["s".into()],
-        admitted_from_service_account: false,
-        images: vec![
-            part("main", ContainerKind::Regular, image),
-            part("side", ContainerKind::Regular, image),
-            part("data", ContainerKind::ImageVolume, "ghcr.io/org/data:v1"),
-        ],
-        owner: Some(Owner { api_version: "apps/v1".into(), kind: "StatefulSet".into(), name: "web".into() }),
+        pulls: Arc::new(PodPulls {
+            service_account: "default".into(),
+            pull_secrets: vec!["s".into()],
+            admitted_from_service_account: false,
+            images: vec![
+                part("main", ContainerKind::Regular, image),
+                part("side", ContainerKind::Regular, image),
+                part("data", ContainerKind::ImageVolume, "ghcr.io/org/data:v1"),
+            ],
+            owner: Some(Owner { api_version: "apps/v1".into(), kind: "StatefulSet".into(), name: "web".into() }),
+        }),
         waiting,
     }
 }
