@@ -1,5 +1,7 @@
 //! Registry keys and the ordered lookup (`pkg/credentialprovider/keyring.go`).
 
+use std::sync::Arc;
+
 use super::go::{glob, url};
 
 /// A key after the kubelet's normalisation: host with port, and the path if there is one.
@@ -8,6 +10,8 @@ pub struct RegistryKey {
     text: String,
     /// The key itself, where percent escapes made it a text that is not UTF-8.
     raw: Option<Vec<u8>>,
+    /// What it matches. `None` for a key that does not parse once more at the lookup: it matches nothing.
+    glob: Option<Target>,
 }
 
 impl RegistryKey {
@@ -24,8 +28,7 @@ impl RegistryKey {
 
     /// Whether the kubelet finds this key for a name (`ImageName::repository`), the default rule of Docker Hub aside.
     pub fn matches(&self, name: &str) -> bool {
-        matches!((Target::parse(self.as_bytes()), Target::parse(name.as_bytes())),
-            (Ok(key), Ok(name)) if key.matches(&name) == Ok(true))
+        matches!((&self.glob, Target::parse(name.as_bytes())), (Some(key), Ok(name)) if key.matches(&name) == Ok(true))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -33,11 +36,12 @@ impl RegistryKey {
     }
 
     pub(super) fn new(bytes: Vec<u8>) -> Self {
+        let glob = Target::parse(&bytes).ok();
         match String::from_utf8(bytes) {
-            Ok(text) => Self { text, raw: None },
+            Ok(text) => Self { text, raw: None, glob },
             Err(error) => {
                 let raw = error.into_bytes();
-                Self { text: String::from_utf8_lossy(&raw).into_owned(), raw: Some(raw) }
+                Self { text: String::from_utf8_lossy(&raw).into_owned(), raw: Some(raw), glob }
             }
         }
     }
@@ -98,7 +102,7 @@ pub fn urls_match(glob: &str, target: &str) -> Result<bool, UrlError> {
 }
 
 /// A key or a name, taken apart as `SplitURL` does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) host: Vec<u8>,
     pub(super) port: Vec<u8>,
@@ -157,9 +161,7 @@ pub struct Keyring<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    key: RegistryKey,
-    /// `None` for a key that does not parse once more at the lookup: it matches nothing.
-    glob: Option<Target>,
+    key: Arc<RegistryKey>,
     credentials: Vec<T>,
 }
 
@@ -177,13 +179,11 @@ impl<T> Default for Keyring<T> {
 
 impl<T> Keyring<T> {
     /// Add one credential under its key. Call it Secret by Secret, in `imagePullSecrets` order.
-    pub fn add(&mut self, key: RegistryKey, credential: T) {
+    pub fn add(&mut self, key: impl Into<Arc<RegistryKey>>, credential: T) {
+        let key = key.into();
         match self.entries.binary_search_by(|slot| key.cmp(&slot.key)) {
             Ok(at) => self.entries[at].credentials.push(credential),
-            Err(at) => {
-                let glob = Target::parse(key.as_bytes()).ok();
-                self.entries.insert(at, Slot { key, glob, credentials: vec![credential] });
-            }
+            Err(at) => self.entries.insert(at, Slot { key, credentials: vec![credential] }),
         }
     }
 
@@ -197,7 +197,7 @@ impl<T> Keyring<T> {
     pub fn matching(&self, name: &str) -> Vec<(&RegistryKey, &[T])> {
         let target = Target::parse(name.as_bytes()).ok();
         let matches = |slot: &&Slot<T>| {
-            let (Some(glob), Some(target)) = (&slot.glob, &target) else { return false };
+            let (Some(glob), Some(target)) = (&slot.key.glob, &target) else { return false };
             glob.matches(target) == Ok(true)
         };
         let found: Vec<_> = self.entries.iter().filter(matches).map(Slot::pair).collect();

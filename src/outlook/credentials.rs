@@ -307,9 +307,13 @@ fn needed_accesses(
     all
 }
 
-/// What tells the facts of rows with one entry from each other: the kind of the entry, its judgement, and whether a workload
-/// presents it.
-type FactsKey = (usize, usize, bool);
+/// The facts of rows with one entry.
+struct Known {
+    /// By kind, where no workload presents the credential: entries of one kind are judged alike then.
+    idle: Vec<Option<Arc<CredentialFacts>>>,
+    /// By kind and judgement, where one does.
+    presented: HashMap<(usize, usize), Arc<CredentialFacts>>,
+}
 
 /// The rows, in order.
 pub(super) fn rows(
@@ -323,7 +327,7 @@ pub(super) fn rows(
         entries,
         judged,
         copies: copies(inputs.book, entries),
-        facts: HashMap::new(),
+        known: Known { idle: vec![None; entries.kinds], presented: HashMap::new() },
         token_ids: HashMap::new(),
         nothing: "".into(),
     };
@@ -354,7 +358,7 @@ struct Maker<'m, 'a> {
     entries: &'m Entries<'a>,
     judged: &'m Judgements<'m>,
     copies: Places<'a>,
-    facts: HashMap<FactsKey, Arc<CredentialFacts>>,
+    known: Known,
     token_ids: HashMap<TokenId, Arc<str>>,
     nothing: Arc<str>,
 }
@@ -376,12 +380,18 @@ impl<'a> Maker<'_, 'a> {
 
     fn facts(&mut self, row: &RowOf<'a>, lead: EntryId, presented: bool) -> Arc<CredentialFacts> {
         let [only] = *row.entries else { return Arc::new(self.facts_of(row, lead, presented)) };
-        let key = (self.entries.get(only).kind, self.judged.of[only], presented);
-        if let Some(known) = self.facts.get(&key) {
+        let (kind, judgement) = (self.entries.get(only).kind, self.judged.of[only]);
+        let known =
+            if presented { self.known.presented.get(&(kind, judgement)) } else { self.known.idle[kind].as_ref() };
+        if let Some(known) = known {
             return Arc::clone(known);
         }
         let facts = Arc::new(self.facts_of(row, lead, presented));
-        self.facts.insert(key, Arc::clone(&facts));
+        if presented {
+            self.known.presented.insert((kind, judgement), Arc::clone(&facts));
+        } else {
+            self.known.idle[kind] = Some(Arc::clone(&facts));
+        }
         facts
     }
 

@@ -1,6 +1,5 @@
 //! What is known of each login, worked out once however many credentials share it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::build::Inputs;
 use super::findings;
 use crate::credential::Finding;
-use crate::plan::{Issuer, Login, LoginId, TokenKey};
+use crate::plan::{ByLogin, Issuer, Login, LoginId, TokenKey};
 use crate::probe::{self, Expiry, TokenFacts};
 use crate::verdict::{EvidenceRow, LoginView, PULL_SCOPE};
 
@@ -25,14 +24,14 @@ pub(super) struct LoginFacts {
     pub(super) missing_scopes: Option<Arc<[String]>>,
     pub(super) excess_scopes: Option<Arc<[String]>>,
     pub(super) findings: Vec<Finding>,
-    pub(super) evidence: Arc<[EvidenceRow]>,
+    pub(super) evidence: Arc<[Arc<EvidenceRow>]>,
     /// The time now by the clock of whoever told the expiry.
     pub(super) date: Option<DateTime<Utc>>,
 }
 
 /// By login; none of what another shard asks about.
 #[derive(Debug)]
-pub(super) struct Logins(HashMap<LoginId, LoginFacts>);
+pub(super) struct Logins(ByLogin<LoginFacts>);
 
 impl Logins {
     pub(super) fn of(inputs: &Inputs<'_>, now: DateTime<Utc>) -> Self {

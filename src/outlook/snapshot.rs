@@ -100,7 +100,7 @@ pub struct CredentialFacts {
     /// Findings, worst first.
     pub findings: Box<[Finding]>,
     /// Last few exchanges, newest last.
-    pub evidence: Arc<[EvidenceRow]>,
+    pub evidence: Arc<[Arc<EvidenceRow>]>,
     /// Entries of the Secret that share the key.
     pub entries: usize,
     /// Entries of the Secret under other keys.

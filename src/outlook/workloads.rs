@@ -59,7 +59,8 @@ pub(super) type Broken = BTreeSet<(Arc<str>, &'static str)>;
 pub(super) struct Pulls<'a> {
     pub(super) workloads: Vec<(&'a Workload, Vec<Resolved<'a>>, Broken)>,
     needed: Vec<BTreeSet<ImageId>>,
-    presented: HashMap<usize, usize>,
+    /// By row.
+    presented: Vec<usize>,
 }
 
 impl<'a> Pulls<'a> {
@@ -67,7 +68,7 @@ impl<'a> Pulls<'a> {
         let mut this = Self {
             workloads: Vec::with_capacity(inputs.workloads.len()),
             needed: vec![BTreeSet::new(); entries.len()],
-            presented: HashMap::new(),
+            presented: vec![0; entries.rows.len()],
         };
         for workload in inputs.workloads.values() {
             let mut rows = BTreeSet::new();
@@ -98,7 +99,7 @@ impl<'a> Pulls<'a> {
                 resolved.push(Resolved { pull, image, matched, malformed, unseen: ring.unseen.clone(), unread });
             }
             for row in rows {
-                *this.presented.entry(row).or_insert(0) += 1;
+                this.presented[row] += 1;
             }
             this.workloads.push((workload, resolved, broken));
         }
@@ -112,7 +113,7 @@ impl<'a> Pulls<'a> {
 
     /// How many workloads would present a credential, or name a malformed Secret.
     pub(super) fn presented(&self, row: usize) -> usize {
-        self.presented.get(&row).copied().unwrap_or(0)
+        self.presented[row]
     }
 }
 

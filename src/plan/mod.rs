@@ -7,6 +7,7 @@ mod asks;
 mod book;
 #[cfg(test)]
 mod fixture;
+mod id_hash;
 mod identity;
 mod registry;
 mod schedule;
@@ -15,6 +16,7 @@ mod shard;
 pub use ask::{Ask, Cadence, Moment, TokenKey, Wanted};
 pub use asks::{issuer_asks, wanted};
 pub use book::{Book, Contents, CredentialEntry, Login, Matched, PodKeyring, SecretRecord};
+pub use id_hash::{ByLogin, IdHasher};
 pub use identity::{Identifier, LoginId, NoRandomness, Seal, TokenId};
 pub use registry::{Issuer, IssuerKind, Registries, Registry, RegistryError};
 pub use schedule::{LoginStanding, Remembered, RememberedAsk, Schedule, Waiting};

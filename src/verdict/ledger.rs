@@ -9,7 +9,7 @@ use super::records::{
     AccessRecord, Asks, Confirmation, HostRecord, IssuerRecord, LoginRecord, RegistryRecord, TokenRecord,
 };
 use super::{AccessView, Advice, LoginView, RegistryView, Rules, TokenView};
-use crate::plan::{Ask, Cadence, Issuer, LoginId, Moment, TokenKey};
+use crate::plan::{Ask, ByLogin, Cadence, Issuer, LoginId, Moment, TokenKey};
 use crate::probe::{
     AccessAnswer, Answer, Denial, DenialStage, Evidence, Guarded, IssuerAnswer, LoginAnswer, ProbeKind, RateLimit,
     Unproven,
@@ -19,7 +19,7 @@ use crate::probe::{
 #[derive(Debug)]
 pub struct Ledger {
     pub(super) rules: Rules,
-    pub(super) logins: HashMap<LoginId, LoginRecord>,
+    pub(super) logins: ByLogin<LoginRecord>,
     pub(super) tokens: HashMap<TokenKey, TokenRecord>,
     pub(super) registries: HashMap<Arc<str>, RegistryRecord>,
     pub(super) issuers: BTreeMap<Issuer, IssuerRecord>,
@@ -31,7 +31,7 @@ impl Ledger {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            logins: HashMap::new(),
+            logins: ByLogin::default(),
             tokens: HashMap::new(),
             registries: HashMap::new(),
             issuers: BTreeMap::new(),

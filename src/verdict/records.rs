@@ -18,9 +18,9 @@ pub(super) struct Proven {
     pub(super) at: DateTime<Utc>,
 }
 
-/// The last few exchanges, newest last.
+/// The last few exchanges, newest last, each shared with the snapshots that show it.
 #[derive(Debug, Default)]
-pub(super) struct Rows(pub(super) VecDeque<EvidenceRow>);
+pub(super) struct Rows(pub(super) VecDeque<Arc<EvidenceRow>>);
 
 impl Rows {
     const KEPT: usize = 5;
@@ -29,17 +29,18 @@ impl Rows {
         if self.0.len() == Self::KEPT {
             self.0.pop_front();
         }
-        self.0.push_back(EvidenceRow {
+        self.0.reserve_exact(1);
+        self.0.push_back(Arc::new(EvidenceRow {
             at: evidence.at,
             kind: kind.as_str(),
             outcome: outcome.as_str(),
             http_status: evidence.http_status,
             code: evidence.code.clone(),
             detail: evidence.detail.clone(),
-        });
+        }));
     }
 
-    pub(super) fn to_vec(&self) -> Vec<EvidenceRow> {
+    pub(super) fn to_vec(&self) -> Vec<Arc<EvidenceRow>> {
         self.0.iter().cloned().collect()
     }
 }

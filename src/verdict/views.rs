@@ -1,5 +1,7 @@
 //! What the ledger answers.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::EvidenceRow;
@@ -27,7 +29,7 @@ pub struct LoginView {
     /// The last exchange was stopped because the address is not allowed.
     pub private_address: bool,
     /// Last few exchanges, newest last.
-    pub evidence: Vec<EvidenceRow>,
+    pub evidence: Vec<Arc<EvidenceRow>>,
 }
 
 /// What is proven of an access.
@@ -55,7 +57,7 @@ pub struct TokenView {
     /// Whether `read:packages` lacks in two answers, spaced (facts told a scope list both times).
     pub pull_scope_missing: bool,
     /// Last few exchanges, newest last.
-    pub evidence: Vec<EvidenceRow>,
+    pub evidence: Vec<Arc<EvidenceRow>>,
 }
 
 /// What is known of a registry (or an issuer's API) as a whole, for a host of the `registry` label.

@@ -79,15 +79,15 @@ pub(crate) fn workload(name: &str, outlook: Outlook, secret: &str, status: Statu
     }
 }
 
-fn evidence(kind: &'static str, outcome: &'static str, http_status: u16, detail: &str) -> EvidenceRow {
-    EvidenceRow {
+fn evidence(kind: &'static str, outcome: &'static str, http_status: u16, detail: &str) -> Arc<EvidenceRow> {
+    Arc::new(EvidenceRow {
         at: now() - TimeDelta::minutes(4),
         kind,
         outcome,
         http_status: Some(http_status),
         code: (http_status == 403).then(|| "DENIED".to_owned()),
         detail: detail.to_owned(),
-    }
+    })
 }
 
 /// Every status, every outlook and every family of metrics at least once.

@@ -125,7 +125,7 @@ impl<'a> From<&'a CredentialRow> for CredentialView<'a> {
             workloads: row.workloads,
             entries: row.entries,
             findings: &row.findings,
-            evidence: row.evidence.iter().map(EvidenceView::from).collect(),
+            evidence: row.evidence.iter().map(|one| EvidenceView::from(&**one)).collect(),
         }
     }
 }

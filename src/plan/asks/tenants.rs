@@ -3,11 +3,11 @@
 //! What a namespace writes into its Secrets and pods then holds up nobody else: a login or a repository that others need too
 //! counts for one of them, who has its share of the exchanges whatever this one does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Access, AccessKey};
-use crate::plan::{Book, LoginId};
+use crate::plan::{Book, ByLogin, LoginId};
 
 /// Who asks for what no namespace needs.
 pub(super) const OPERATOR: &str = "";
@@ -15,7 +15,7 @@ pub(super) const OPERATOR: &str = "";
 /// The namespaces that hold each login.
 #[derive(Debug, Default)]
 pub(super) struct Holders<'a> {
-    of: HashMap<LoginId, BTreeSet<&'a Arc<str>>>,
+    of: ByLogin<Vec<&'a Arc<str>>>,
     /// How many logins each namespace holds.
     logins: HashMap<&'a Arc<str>, usize>,
 }
@@ -25,10 +25,15 @@ impl<'a> Holders<'a> {
         let mut this = Self::default();
         for (at, record) in &book.secrets {
             for login in record.credentials.iter().flat_map(|entry| &entry.logins) {
-                if this.of.entry(*login).or_default().insert(&at.namespace) {
-                    *this.logins.entry(&at.namespace).or_default() += 1;
+                let holders = this.of.entry(*login).or_default();
+                // Secrets are in the order of their namespaces.
+                if holders.last().is_none_or(|last| **last != at.namespace) {
+                    holders.push(&at.namespace);
                 }
             }
+        }
+        for namespace in this.of.values().flatten() {
+            *this.logins.entry(namespace).or_default() += 1;
         }
         this
     }

@@ -80,7 +80,7 @@ impl Book {
                 let place = ring.records.len();
                 for (entry, credential) in record.credentials.iter().enumerate() {
                     if let Some(key) = &credential.key {
-                        ring.ring.add(key.as_ref().clone(), (place, entry));
+                        ring.ring.add(Arc::clone(key), (place, entry));
                     }
                 }
                 ring.records.push((name.clone(), record));

@@ -19,7 +19,7 @@ pub use self::contents::Contents;
 use self::contents::{Fingerprint, Shelf};
 pub use self::lookup::{Matched, PodKeyring};
 use self::record::{Interner, NewLogin, images_hash};
-use super::{Identifier, LoginId, Registries, Registry, Shard, TokenId};
+use super::{ByLogin, Identifier, LoginId, Registries, Registry, Shard, TokenId};
 use crate::cluster::{Inventory, ObjectRef, PullSecret};
 use crate::credential::{Finding, Password, RegistryKey, TokenKind, Username};
 use crate::workload::NeededImages;
@@ -32,7 +32,7 @@ pub struct Book {
     /// By Secret.
     pub secrets: BTreeMap<ObjectRef, SecretRecord>,
     /// By id.
-    pub logins: HashMap<LoginId, Login>,
+    pub logins: ByLogin<Login>,
     identifier: Identifier,
     registries: Registries,
     /// Registries that some login uses, by [`Registry::host`].
@@ -135,7 +135,7 @@ impl Book {
     pub fn new(identifier: Identifier, registries: Registries) -> Self {
         Self {
             secrets: BTreeMap::new(),
-            logins: HashMap::new(),
+            logins: ByLogin::default(),
             identifier,
             registries,
             in_use: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -340,8 +341,8 @@ pub(super) struct RowForm {
 }
 
 impl RowForm {
-    pub(super) fn all(rows: &VecDeque<EvidenceRow>) -> Vec<Self> {
-        let form = |row: &EvidenceRow| Self {
+    pub(super) fn all(rows: &VecDeque<Arc<EvidenceRow>>) -> Vec<Self> {
+        let form = |row: &Arc<EvidenceRow>| Self {
             at: row.at.into(),
             kind: row.kind.to_owned(),
             outcome: row.outcome.to_owned(),

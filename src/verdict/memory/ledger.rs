@@ -206,7 +206,7 @@ impl Reader<'_> {
     }
 
     fn rows(rows: &[RowForm]) -> Rows {
-        Rows(rows.iter().cloned().filter_map(RowForm::row).collect())
+        Rows(rows.iter().cloned().filter_map(RowForm::row).map(Arc::new).collect())
     }
 
     fn login(&self, record: &LoginRecord, host: Arc<str>) -> records::LoginRecord {

@@ -146,7 +146,7 @@ fn rows_of_evidence_and_facts_come_back_to_the_second() {
     let mut case = Case::new();
     case.ghcr(10, 2, LoginAnswer::Accepted);
     case.issuer(20, 2, IssuerAnswer::Alive(facts(Some(&["read:packages"]), Expiry::At(wall(999)))));
-    let rows = |ledger: &Ledger| -> Vec<EvidenceRow> {
+    let rows = |ledger: &Ledger| -> Vec<Arc<EvidenceRow>> {
         [ledger.login(LoginId(2)).evidence, ledger.token(&token(2)).evidence].concat()
     };
     let later = restarted(&case.ledger, 20, 500, moment(0));
