@@ -4,6 +4,7 @@
 mod check;
 mod events;
 mod explain;
+mod heap;
 mod key;
 mod lead;
 mod logging;

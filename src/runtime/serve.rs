@@ -13,7 +13,7 @@ use super::reload::{self, Reloads};
 use super::setup::{self, Setup, SetupError};
 use super::state::{self, Kept};
 use super::stop::Stages;
-use super::{events, key};
+use super::{events, heap, key};
 use crate::cli::args::{Common, ServeArgs};
 use crate::clock::Clock;
 use crate::cluster::{self, Inventory, Resource, Scope, SharedInventory, WATCH_ERROR_REASONS, WatchObserver};
@@ -95,7 +95,11 @@ impl WatchObserver for Observer {
 
 /// The command `serve`.
 pub(super) fn command(common: &Common, args: ServeArgs) -> Result<ExitCode, SetupError> {
+    let unsettled = heap::settle();
     let Setup { mut config, registries } = setup::prepare(common, "info")?;
+    if let Some(error) = unsettled {
+        tracing::warn!(%error, "cannot start once more with settings for the allocator: it will keep more memory");
+    }
     config.shard = config.shard.overridden(args.shard_index, args.shard_count);
     setup::check_shard(config.shard)?;
     let source = if args.manifests.is_empty() {

@@ -176,6 +176,18 @@ fn well(value: u8) -> String {
     format!("\npullpatrol_config_last_reload_successful {value}\n")
 }
 
+/// The process that was started is the one that serves, with a word to its allocator in its environment.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_allocator_is_told_to_keep_little() {
+    let scene = Scene::new().await;
+    let daemon = scene.start(&[]).await;
+    let environment = std::fs::read(format!("/proc/{}/environ", daemon.pid())).expect("readable");
+    let environment: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+    let operator = std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("MALLOC_"));
+    assert!(operator || environment.contains(&&b"MALLOC_ARENA_MAX=1"[..]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_is_taken_over_while_running_and_nothing_is_forgotten() {
     let scene = Scene::new().await;
