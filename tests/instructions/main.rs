@@ -33,13 +33,14 @@ const GROWTH: f64 = 4.8;
 /// A step: the preparation, which is not counted, and what is.
 type Step = fn(usize) -> Box<dyn FnMut()>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("decode", decoded),
     ("lookup", looked_up),
     ("sync", synced),
     ("plan", planned),
     ("shard", sharded),
     ("outlook", pictured),
+    ("change", changed),
     ("encode", encoded),
 ];
 
@@ -111,6 +112,18 @@ fn planned_by(secrets: usize, shard: Shard) -> Box<dyn FnMut()> {
 fn pictured(secrets: usize) -> Box<dyn FnMut()> {
     let (patrol, _inventory) = world::patrol(size(secrets));
     Box::new(move || {
+        std::hint::black_box(patrol.snapshot());
+    })
+}
+
+/// A Secret gets another login, and all that follows from that is worked out.
+fn changed(secrets: usize) -> Box<dyn FnMut()> {
+    let size = size(secrets);
+    let (mut patrol, inventory) = world::patrol(size);
+    let changed = world::secret(3, 4 % size.logins, size);
+    Box::new(move || {
+        inventory.update(|inventory| inventory.secrets.insert(changed.at.clone(), changed.clone()).is_some());
+        patrol.sync();
         std::hint::black_box(patrol.snapshot());
     })
 }
