@@ -16,8 +16,8 @@ const MOST_ORGANISATIONS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) ask: Ask,
-    /// The registry (label) that the exchange counts for.
-    pub(super) host: Arc<str>,
+    /// The registry that the exchange counts for, as it was asked.
+    pub(super) registry: Arc<Registry>,
     pub(super) answer: Answer,
 }
 
@@ -94,12 +94,12 @@ impl Patrol {
             return false;
         };
         let prober = Arc::clone(&self.prober);
-        let host = Arc::clone(&exchange.registry().host);
+        let registry = Arc::clone(exchange.registry());
         let busy = self.clock.busy();
         tasks.spawn(async move {
             let _busy = busy;
             let answer = exchange.run(&prober).await;
-            Finished { ask, host, answer }
+            Finished { ask, registry, answer }
         });
         true
     }

@@ -93,6 +93,8 @@ pub struct Patrol {
     memory: Memory,
     /// Orders of the operator while the patrol goes on.
     orders: Option<mpsc::Receiver<Orders>>,
+    /// Registries that are asked in another way, and whose questions are to be asked anew.
+    moved: HashSet<Arc<str>>,
     /// The right to probe, where several replicas share one; without an election there is no end to it.
     tenure: Option<Tenure>,
     role: Role,
@@ -124,6 +126,7 @@ impl Patrol {
             questions: None,
             memory: Memory::default(),
             orders: None,
+            moved: HashSet::new(),
             tenure: None,
             role: Role::Active,
             config,
@@ -164,6 +167,8 @@ impl Patrol {
         let fresh: Vec<LoginId> = fresh.into_iter().filter(|login| !self.memory.meets(*login)).collect();
         let wanted = plan::wanted(&self.book, self.roster.workloads(), true);
         self.schedule.sync(&wanted, &fresh, self.clock.moment());
+        self.meet_registries();
+        self.ask_moved(&wanted);
         let mut accesses: HashSet<(Option<LoginId>, &str, &str)> = HashSet::new();
         self.tokens.clear();
         for Wanted { ask, logins, .. } in &wanted {
@@ -225,12 +230,19 @@ impl Patrol {
 
     /// Take in an answer. Returns the advice that the schedule was given.
     fn record(&mut self, finished: &Finished) -> Advice {
-        let Finished { ask, host, answer } = finished;
+        let Finished { ask, registry, answer } = finished;
+        let host = &registry.host;
         let (kind, outcome, took) = answer.measured();
         self.metrics.probe_ended(host, kind, outcome, took);
         let now = self.clock.moment();
+        if self.is_asked_otherwise_now(ask, registry) {
+            // What it showed is about the way it was asked, and nobody asks that way any more.
+            let cadence = answer.end_unheard(&mut self.schedule, ask, now);
+            return Advice { cadence, at_once: Vec::new(), also: Vec::new() };
+        }
         let token = ask.login().and_then(|login| self.token_of(login));
         let advice = take_in((&mut self.schedule, &mut self.ledger), (ask, host), token.as_ref(), answer, now);
+        self.ledger.was_asked(registry);
         if matches!(advice.cadence, Cadence::Confirm | Cadence::Dead) {
             self.memory.note_news();
         }

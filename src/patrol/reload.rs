@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Patrol;
 use crate::config::Config;
-use crate::plan::{LoginId, Registries};
+use crate::plan::{Ask, LoginId, Registries, Registry, Wanted};
 use crate::verdict::Rules;
 
 /// A config that is in force from now on. What cannot change while running must be as it was.
@@ -43,7 +43,9 @@ impl Patrol {
         self.schedule.retime(&config.probe, &config.issuer, now);
         self.prober.retune(config.probe.timeout);
         let asked_otherwise = self.book.go_by(registries.clone());
-        // One that is proven dead is not asked again for another reason than its own Secret.
+        self.meet_registries();
+        // One that is proven dead is not asked again for another reason than its own Secret, or that it was proven where
+        // nobody asks any more.
         let anew = |login: &LoginId| self.ledger.login(*login).accepted != Some(false);
         let anew: Vec<LoginId> = asked_otherwise.into_iter().filter(anew).collect();
         self.schedule.hurry_all(&anew, now);
@@ -54,5 +56,41 @@ impl Patrol {
         (self.config, self.registries) = (config, registries);
         // Whoever gave them may have gone.
         let _ = obeyed.send(());
+    }
+
+    /// Have the ledger forget what registries showed that are asked in another way now.
+    pub(super) fn meet_registries(&mut self) {
+        let book = &self.book;
+        let moved = self.ledger.meet(|host| book.registry(host));
+        self.moved.extend(moved);
+    }
+
+    /// Ask at once what was forgotten of registries.
+    pub(super) fn ask_moved(&mut self, wanted: &[Wanted]) {
+        if self.moved.is_empty() {
+            return;
+        }
+        let now = self.clock.moment();
+        let mut logins = Vec::new();
+        for Wanted { ask, .. } in wanted.iter().filter(|wanted| self.moved.contains(&wanted.host)) {
+            match ask {
+                Ask::Login(login) if self.ledger.login(*login).accepted.is_none() => logins.push(*login),
+                Ask::Canary(_) | Ask::Access { login: None, .. } => self.schedule.hasten(ask, now),
+                Ask::Login(_) | Ask::Access { .. } | Ask::Issuer(_) => {}
+            }
+        }
+        self.schedule.hurry_all(&logins, now);
+        self.moved.clear();
+    }
+
+    /// Whether a question that was asked at a registry as it was is asked in another way now.
+    pub(super) fn is_asked_otherwise_now(&self, ask: &Ask, before: &Registry) -> bool {
+        let Some(now) = self.book.registry(&before.host) else { return false };
+        match ask {
+            Ask::Canary(_) => before.canary != now.canary || before.is_asked_otherwise(&now),
+            // The question names the issuer, and one that nobody asks any more is wanted no more.
+            Ask::Issuer(_) => false,
+            Ask::Login(_) | Ask::Access { .. } => before.is_asked_otherwise(&now),
+        }
     }
 }

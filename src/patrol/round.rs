@@ -58,6 +58,18 @@ impl Answer {
         }
     }
 
+    /// Hand the question back to the schedule without a word of what came of it: it is to be asked anew.
+    pub(super) fn end_unheard(&self, schedule: &mut Schedule, ask: &Ask, now: Moment) -> Cadence {
+        let cadence = match self.throttled() {
+            // Nothing is known of the login, so its accesses go on waiting.
+            Cadence::Routine => Cadence::BackOff,
+            wait => wait,
+        };
+        self.end(schedule, ask, cadence, now);
+        schedule.hasten(ask, now);
+        cadence
+    }
+
     /// Hand the question back to the schedule.
     fn end(&self, schedule: &mut Schedule, ask: &Ask, cadence: Cadence, now: Moment) {
         if self.refused() {

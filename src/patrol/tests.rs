@@ -31,13 +31,20 @@ fn evidence(answer: LoginAnswer, retry_after: Option<Duration>) -> Answer {
     })
 }
 
+fn registries(change: impl FnOnce(&mut RegistryConfig)) -> Registries {
+    let mut registry = RegistryConfig::plain(HOST, IssuerChoice::None);
+    change(&mut registry);
+    Registries::new(&[registry]).expect("a good registry")
+}
+
 fn finished(ask: &Ask, answer: Answer) -> Finished {
-    Finished { ask: ask.clone(), host: HOST.into(), answer }
+    let registry = registries(|_| ()).find(HOST).expect("it is listed");
+    Finished { ask: ask.clone(), registry, answer }
 }
 
 fn patrol() -> Patrol {
     let config = Config::default();
-    let registries = Registries::new(&[RegistryConfig::plain(HOST, IssuerChoice::None)]).expect("a good registry");
+    let registries = registries(|_| ());
     Patrol::new(Parts {
         config,
         registries,
@@ -223,4 +230,55 @@ async fn an_exchange_costs_a_line_however_much_is_remembered() {
     patrol.record(&finished(&ask, evidence(LoginAnswer::Refused, None)));
     let answered = patrol.change(false).0;
     assert!(answered.set.len() <= 4 && bytes(&answered) < 4_000, "{} bytes", bytes(&answered));
+}
+
+impl Patrol {
+    fn ordered(&mut self, registries: Registries) {
+        let (obeyed, _) = tokio::sync::oneshot::channel();
+        self.obey(Orders { config: Config::default(), registries, obeyed });
+        self.sync();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_another_host_made_does_not_survive_the_reload_that_mends_it() {
+    let mut patrol = patrol();
+    patrol.ordered(registries(|registry| registry.endpoint = Some("https://wrong.example.com".to_owned())));
+    patrol.hold("pull", Some("good"));
+    let ask = patrol.begin().remove(0);
+    for _ in 0..3 {
+        let mut refused = finished(&ask, evidence(LoginAnswer::Refused, None));
+        refused.registry = patrol.book.registry(HOST).expect("it is listed");
+        patrol.record(&refused);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        patrol.begin();
+    }
+    assert_eq!(patrol.verdict(&ask).accepted, Some(false));
+    patrol.ordered(registries(|registry| registry.requests_per_second = 50.0));
+    assert_eq!(patrol.verdict(&ask).accepted, None);
+    assert_eq!(patrol.begin(), std::slice::from_ref(&ask), "at once, not after the interval of dead logins");
+    patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
+    assert_eq!(patrol.verdict(&ask).accepted, Some(true));
+
+    // One that is asked where it always was stays dead, and is left alone.
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(900)).await;
+        patrol.begin();
+        patrol.record(&finished(&ask, evidence(LoginAnswer::Refused, None)));
+    }
+    assert_eq!(patrol.verdict(&ask).accepted, Some(false));
+    patrol.ordered(registries(|registry| registry.allow_private_addresses = true));
+    assert_eq!(patrol.verdict(&ask).accepted, Some(false));
+    assert!(patrol.begin().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_under_way_from_another_host_counts_for_nothing() {
+    let mut patrol = patrol();
+    patrol.hold("pull", Some("good"));
+    let ask = patrol.begin().remove(0);
+    patrol.ordered(registries(|registry| registry.endpoint = Some("https://right.example.com".to_owned())));
+    patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
+    assert!(patrol.verdict(&ask).last_probe_at.is_none());
+    assert_eq!(patrol.begin(), [ask], "asked again at once");
 }

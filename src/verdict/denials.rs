@@ -26,6 +26,11 @@ impl Ledger {
     /// After a denial: whether it shows that the registry denies everyone. Logins are counted, not repositories: one that
     /// loses its rights loses them for all repositories at once.
     pub(super) fn denies_as_a_whole(&self, host: &str, now: Moment) -> bool {
+        self.denies_within(host, now, self.rules.interval)
+    }
+
+    /// As [`Ledger::denies_as_a_whole`], over this window.
+    pub(super) fn denies_within(&self, host: &str, now: Moment, window: Duration) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
         // A token under many user names speaks once, as it does where logins are refused.
         let mut by_token: BTreeMap<&TokenKey, Vec<&Accesses>> = BTreeMap::new();
@@ -48,7 +53,7 @@ impl Ledger {
         let (mut working, mut denied) = (0, 0);
         for party in parties {
             working += usize::from(any(&party, &|access| access.fresh));
-            denied += usize::from(any(&party, &|access| access.newly_denied(now, self.rules.interval)));
+            denied += usize::from(any(&party, &|access| access.newly_denied(now, window)));
         }
         denied >= MANY && denied * 2 >= working
     }
@@ -230,7 +235,7 @@ impl Ledger {
         !access.suspect || registry.grant_control(&key) >= access.run.last_but_one()
     }
 
-    fn for_each_access(&mut self, host: &str, mut turn: impl FnMut(&mut AccessRecord)) {
+    pub(super) fn for_each_access(&mut self, host: &str, mut turn: impl FnMut(&mut AccessRecord)) {
         let Some(registry) = self.registries.get_mut(host) else { return };
         registry.anonymous.values_mut().for_each(&mut turn);
         for login in &registry.logins {

@@ -13,6 +13,7 @@ mod issuer;
 mod judge;
 mod ledger;
 pub mod memory;
+mod moved;
 mod owner;
 mod proof;
 mod records;

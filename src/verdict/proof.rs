@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -172,7 +173,7 @@ impl Ledger {
     }
 
     /// Whether refusals are left that no dead token explains: one at least, from the start as many as an incident takes.
-    fn refusals_are_unexplained(&self, host: &str) -> bool {
+    pub(super) fn refusals_are_unexplained(&self, host: &str) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
         let least = if registry.ever_accepted { 1 } else { NONE_OF };
         registry.canary.refused() || self.refused_parties(host) >= least
@@ -231,10 +232,16 @@ impl Ledger {
 
     fn incident_begins(&self, host: &str, now: Moment) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
-        let from_the_start = !registry.ever_accepted && self.refused_parties(host) >= NONE_OF;
         // A canary that is denied while a login that works is refused: nothing that is wrong with the login explains it.
         let with_canary = registry.canary.newly_refused(now, self.rules.interval)
             && self.logins_at(host).any(|(_, record)| record.standing.newly_refused(now, self.rules.interval));
+        with_canary || self.logins_make_an_incident(host, now, self.rules.interval)
+    }
+
+    /// Whether so many logins are refused that it looks like an incident, whatever the canary tells.
+    pub(super) fn logins_make_an_incident(&self, host: &str, now: Moment, window: Duration) -> bool {
+        let Some(registry) = self.registries.get(host) else { return false };
+        let from_the_start = !registry.ever_accepted && self.refused_parties(host) >= NONE_OF;
         // Where a registry takes a token under any user name, one tenant with one token could make as many logins as an
         // incident needs: a token speaks once, with its newest refusal.
         let mut by_token: BTreeMap<&TokenKey, &Standing> = BTreeMap::new();
@@ -251,14 +258,14 @@ impl Ledger {
                 None => alone.push(&record.standing),
             }
         }
-        from_the_start || with_canary || run::is_incident(by_token.into_values().chain(alone), now, self.rules.interval)
+        from_the_start || run::is_incident(by_token.into_values().chain(alone), now, window)
     }
 
     fn begin_incident(&mut self, host: &str) {
         self.set_incident(host, true);
     }
 
-    fn end_incident(&mut self, host: &str) {
+    pub(super) fn end_incident(&mut self, host: &str) {
         self.set_incident(host, false);
     }
 

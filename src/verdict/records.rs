@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::EvidenceRow;
+use super::moved::Asked;
 use super::run::{Run, Standing};
 use crate::plan::{LoginId, Moment, TokenKey};
 use crate::probe::{AccessAnswer, Answer, Evidence, Guarded, Outcome, ProbeKind, TokenFacts, Unproven};
@@ -208,6 +209,8 @@ pub(super) struct RegistryRecord {
     /// The last access that was granted, and the last one of any other access.
     pub(super) granted: [Option<(AccessKey, Moment)>; 2],
     pub(super) canary: Standing,
+    /// How it was asked; `None` before anybody told.
+    pub(super) asked: Option<Asked>,
     pub(super) anonymous: HashMap<Box<str>, AccessRecord>,
 }
 

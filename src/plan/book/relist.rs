@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Book;
-use crate::plan::{LoginId, Registries, Registry};
+use crate::plan::{LoginId, Registries};
 
 impl Book {
     /// Go by another list of registries from now on: the next sync reads every Secret again, since which of its entries are
@@ -18,7 +18,7 @@ impl Book {
             // One whose host is on the list no more goes with the records that held it.
             let Some(registry) = self.registries.find(&login.registry.host) else { continue };
             let registry = Arc::clone(self.in_use.entry(Arc::clone(&registry.host)).or_insert(registry));
-            if is_asked_otherwise(&login.registry, &registry) {
+            if login.registry.is_asked_otherwise(&registry) {
                 changed.push(login.id);
             }
             login.registry = registry;
@@ -27,26 +27,4 @@ impl Book {
         changed.sort_unstable();
         changed
     }
-}
-
-/// Whether the answer may be another one. Pace and canary change nothing about it.
-fn is_asked_otherwise(before: &Registry, after: &Registry) -> bool {
-    let Registry {
-        host: _,
-        entry: _,
-        endpoint,
-        allowed_hosts,
-        issuer,
-        plain_http,
-        ca_file,
-        allow_private_addresses,
-        requests_per_second: _,
-        canary: _,
-    } = before;
-    *endpoint != after.endpoint
-        || *allowed_hosts != after.allowed_hosts
-        || *issuer != after.issuer
-        || *plain_http != after.plain_http
-        || *ca_file != after.ca_file
-        || *allow_private_addresses != after.allow_private_addresses
 }

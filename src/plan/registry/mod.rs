@@ -50,6 +50,29 @@ impl Registry {
     pub fn takes(&self, kind: TokenKind) -> bool {
         !(self.issuer.as_ref().is_some_and(Issuer::is_github) && unsupported_on_github(kind))
     }
+
+    /// Whether the answer about a login may be another one when it is asked as `after` says. Pace and canary change nothing
+    /// about it.
+    pub fn is_asked_otherwise(&self, after: &Self) -> bool {
+        let Self {
+            host: _,
+            entry: _,
+            endpoint,
+            allowed_hosts,
+            issuer,
+            plain_http,
+            ca_file,
+            allow_private_addresses,
+            requests_per_second: _,
+            canary: _,
+        } = self;
+        *endpoint != after.endpoint
+            || *allowed_hosts != after.allowed_hosts
+            || *issuer != after.issuer
+            || *plain_http != after.plain_http
+            || *ca_file != after.ca_file
+            || *allow_private_addresses != after.allow_private_addresses
+    }
 }
 
 /// An entry of `registries` that cannot be used.

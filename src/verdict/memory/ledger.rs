@@ -109,6 +109,7 @@ fn registry(host: &str, record: &records::RegistryRecord, dial: &Dial) -> Regist
             .map(|((login, path), at)| (login.map(LoginForm), path.as_ref().to_owned(), dial.tell(*at)))
             .collect(),
         canary: StandingForm::of(&record.canary, dial),
+        asked: record.asked.clone(),
     }
 }
 
@@ -156,6 +157,7 @@ pub fn recall(ledger: &mut Ledger, records: &[Record], dial: &Dial, now: DateTim
                     *place = Some(((login.map(|login| login.0), path.as_str().into()), dial.moment(*at)));
                 }
                 registry.canary = record.canary.standing(dial);
+                registry.asked.clone_from(&record.asked);
             }
             Record::Issuer(record) => {
                 if let Some(issuer) = record.issuer.issuer() {

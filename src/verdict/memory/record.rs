@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::forms::{AskForm, CadenceForm, ExpiryForm, GuardForm, LoginForm, RowForm, RunForm, StandingForm, TokenForm};
 use super::{Stamp, forms};
+use crate::verdict::moved::Asked;
 
 /// One record. Its key tells it from all others; a newer record takes the place of an older one with its key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,6 +146,8 @@ pub struct RegistryRecord {
     #[serde(default)]
     pub(super) granted: Vec<(Option<LoginForm>, String, Stamp)>,
     pub(super) canary: StandingForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Asked>,
 }
 
 /// Of an issuer.

@@ -5,6 +5,7 @@ mod denials;
 mod hosts;
 mod incidents;
 mod memory;
+mod moved;
 mod properties;
 mod refusals;
 mod simulation;
@@ -181,6 +182,7 @@ fn every_row_of_the_table_names_a_test_that_exists() {
         include_str!("denials.rs"),
         include_str!("hosts.rs"),
         include_str!("incidents.rs"),
+        include_str!("moved.rs"),
         include_str!("refusals.rs"),
     ]
     .concat();

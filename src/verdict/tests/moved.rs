@@ -1,0 +1,173 @@
+//! Registries that are asked in another way from some moment on.
+
+use super::*;
+use crate::config::{IssuerChoice, RegistryConfig};
+use crate::plan::Registries;
+use crate::verdict::memory::{Dial, recall, remember};
+use LoginAnswer::{Accepted, Refused};
+
+/// A registry without an issuer, as the config says.
+fn asked(change: impl FnOnce(&mut RegistryConfig)) -> Registries {
+    let mut registry = RegistryConfig::plain(PLAIN, IssuerChoice::None);
+    change(&mut registry);
+    Registries::new(&[registry]).unwrap()
+}
+
+fn with_canary(image: &str) -> Registries {
+    asked(|registry| registry.canary = Some(image.to_owned()))
+}
+
+impl Case {
+    fn meet(&mut self, registries: &Registries) -> Vec<String> {
+        self.ledger.meet(|host| registries.find(host)).iter().map(ToString::to_string).collect()
+    }
+
+    fn restart(&mut self) {
+        let dial = Dial::new(wall(0), moment(0));
+        let records: Vec<_> = remember(&self.ledger, &dial).collect();
+        let dial =
+            Dial::of_earlier(wall(self.now).into(), dial.tell(moment(self.now)), wall(self.now), moment(self.now));
+        self.ledger = Ledger::new(rules());
+        recall(&mut self.ledger, &records, &dial, wall(self.now));
+    }
+}
+
+#[test]
+fn a_canary_that_is_asked_no_more_is_no_witness() {
+    // What becomes of it by the next config, over a restart or not.
+    for (next, restarts) in [
+        (asked(|_| ()), false),
+        (asked(|_| ()), true),
+        (with_canary("org/other"), false),
+        (with_canary("org/other"), true),
+    ] {
+        let mut case = Case::new();
+        case.plain(0, 1, Accepted);
+        case.canary(1, PLAIN, AccessAnswer::Granted);
+        assert!(case.meet(&with_canary("org/image")).is_empty());
+        if restarts {
+            case.restart();
+        }
+        assert_eq!(case.meet(&next), [PLAIN]);
+        assert!(case.meet(&next).is_empty(), "once");
+        let advice = case.plain(700, 1, Refused);
+        assert!(!advice.at_once.contains(&Ask::Canary(PLAIN.into())), "{advice:?}");
+        case.refuse_plain(1, &[760, 820]);
+        assert_eq!(case.status(1), Status::Rejected);
+    }
+}
+
+#[test]
+fn a_canary_that_stays_is_heard_first() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    for _ in 0..2 {
+        case.restart();
+        assert!(case.meet(&with_canary("org/image")).is_empty());
+    }
+    case.refuse_plain(1, &[700, 760, 820]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn an_incident_that_only_the_canary_carried_goes_with_it() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    case.canary(660, PLAIN, denied(DenialStage::Token));
+    case.plain(700, 1, Accepted);
+    assert!(case.incident(PLAIN), "logins that are accepted do not end it");
+    assert_eq!(case.meet(&asked(|_| ())), [PLAIN]);
+    assert!(!case.incident(PLAIN));
+    // Whoever was refused meanwhile is judged alone, from the start.
+    case.access(701, Some(1), PLAIN, denied(DenialStage::Manifest));
+    case.refuse_plain(1, &[1_000, 1_060]);
+    assert_eq!(case.status(1), Status::Unverified, "a repository was denied that was never granted");
+    case.refuse_plain(1, &[1_120]);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn an_incident_that_logins_carry_stays_without_the_canary() {
+    let mut case = Case::new();
+    for login in 1..=3 {
+        case.plain(login, login, Accepted);
+    }
+    case.canary(4, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    for login in 1..=3 {
+        case.plain(600 + login, login, Refused);
+    }
+    assert!(case.incident(PLAIN));
+    // However long it goes on.
+    case.now = 20_000;
+    case.meet(&asked(|_| ()));
+    assert!(case.incident(PLAIN));
+    case.refuse_plain(1, &[20_000, 20_060, 20_120]);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[test]
+fn who_needed_a_control_is_judged_alone_without_one() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    case.plain(601, 1, Refused);
+    assert!(case.incident(PLAIN));
+    case.canary(660, PLAIN, AccessAnswer::Granted);
+    case.meet(&asked(|_| ()));
+    case.refuse_plain(1, &[700, 760, 820]);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn what_another_host_answered_proves_nothing_of_this_one() {
+    let elsewhere = asked(|registry| registry.endpoint = Some("https://mirror.example.com".to_owned()));
+    for restarts in [false, true] {
+        let mut case = Case::new();
+        case.plain(0, 1, Accepted);
+        case.refuse_plain(2, &[0, 60]);
+        case.plain(61, 1, Accepted);
+        case.refuse_plain(2, &[120]);
+        assert!(case.meet(&elsewhere).is_empty());
+        assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Rejected));
+        if restarts {
+            case.restart();
+        }
+        assert_eq!(case.meet(&asked(|_| ())), [PLAIN]);
+        assert_eq!((case.status(1), case.status(2)), (Status::Unverified, Status::Unverified));
+        assert_eq!(case.ledger.registry(PLAIN).up, None);
+        // No login that the other host took counts as one that worked.
+        for login in 1..=3 {
+            case.refuse_plain(login, &[600, 660, 720]);
+        }
+        assert!(!case.incident(PLAIN));
+        assert_eq!(case.status(1), Status::Rejected);
+    }
+}
+
+#[test]
+fn who_may_be_asked_on_the_way_changes_no_acceptance() {
+    let mut case = Case::new();
+    case.meet(&asked(|_| ()));
+    case.plain(0, 1, Accepted);
+    case.refuse_plain(2, &[0, 60]);
+    case.plain(61, 1, Accepted);
+    case.refuse_plain(2, &[120]);
+    case.meet(&asked(|_| ()));
+    let realms = asked(|registry| registry.realms = vec!["auth.example.com".to_owned()]);
+    assert_eq!(case.meet(&realms), [PLAIN]);
+    assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Unverified));
+    assert!(case.view(2).evidence.is_empty());
+    let faster = asked(|registry| {
+        registry.realms = vec!["auth.example.com".to_owned()];
+        registry.requests_per_second = 50.0;
+    });
+    assert!(case.meet(&faster).is_empty());
+}
