@@ -66,6 +66,10 @@ pub(super) struct Memory {
     strangers: HashSet<LoginId>,
     /// Whether the inventory is still awaited that tells which of what is remembered is there no more.
     awaiting: bool,
+    /// When it was recalled.
+    recalled_at: Moment,
+    /// Whether the store is one that no other process can have meanwhile.
+    exclusive: bool,
     /// Questions that are due and wait to be noted.
     reserved: Vec<Ask>,
     /// Something happened that must not wait.
@@ -179,9 +183,11 @@ impl Patrol {
             self.memory.strangers = schedule.asks.iter().filter_map(|recalled| recalled.ask.login()).collect();
             self.schedule.recall(schedule);
             self.memory.awaiting = true;
+            self.memory.recalled_at = moment;
             tracing::info!(records = records.len(), saved = %saved.wall(), "knows again what was proven");
         }
         self.memory.dial = Some(Dial::new(wall, moment));
+        self.memory.exclusive = matches!(store, Store::File(_));
         self.memory.store = Some(store);
         if let Some(error) = trouble {
             self.failed(&error);
@@ -197,7 +203,7 @@ impl Patrol {
         if !self.memory.awaiting {
             return;
         }
-        let patient = self.clock.moment().since(Moment::START) < DENIED_PATIENCE;
+        let patient = self.clock.moment().since(self.memory.recalled_at) < DENIED_PATIENCE;
         let awaiting = self.inventory.read(|inventory| {
             let denied = inventory.missing_permissions.iter().any(|missing| missing.resource == Resource::Secrets);
             !inventory.is_complete() || (denied && patient)
@@ -363,6 +369,27 @@ impl Patrol {
             inventory.missing_permissions.extend(missing);
             cleared || told
         });
+    }
+
+    /// Let go of a store that no other process can have as long as this one has it, once it holds what is known.
+    pub(super) async fn let_go_of_store(&mut self) {
+        if !self.memory.exclusive {
+            return;
+        }
+        self.save_for_good().await;
+        // Where the save still hangs, the store goes with its end.
+        (self.memory.store, self.memory.saving) = (None, None);
+    }
+
+    /// Whether the store was let go of.
+    pub fn lacks_its_store(&self) -> bool {
+        self.memory.exclusive && !self.memory.exists()
+    }
+
+    /// Go on with a store that was let go of; nobody proved anything meanwhile, so that what it holds is known.
+    pub fn take_back(&mut self, store: Store) {
+        self.memory.kept.clear();
+        self.memory.store = Some(store);
     }
 
     /// Save what is left before the process ends in order.

@@ -18,7 +18,7 @@ mod store;
 mod tests;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -95,6 +95,8 @@ pub struct Patrol {
     orders: Option<mpsc::Receiver<Orders>>,
     /// Registries that are asked in another way, and whose questions are to be asked anew.
     moved: HashSet<Arc<str>>,
+    /// Logins that were to be asked at once while nobody might be asked.
+    fresh: BTreeSet<LoginId>,
     /// The right to probe, where several replicas share one; without an election there is no end to it.
     tenure: Option<Tenure>,
     role: Role,
@@ -127,6 +129,7 @@ impl Patrol {
             memory: Memory::default(),
             orders: None,
             moved: HashSet::new(),
+            fresh: BTreeSet::new(),
             tenure: None,
             role: Role::Active,
             config,
@@ -145,8 +148,9 @@ impl Patrol {
 
     /// Bring book, workloads and schedule in step with the inventory.
     pub fn sync(&mut self) {
-        let fresh = self.look();
-        self.plan(fresh);
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.extend(self.look());
+        self.plan(fresh.into_iter().collect());
     }
 
     /// Bring book and workloads in step with the inventory. Returns the logins that are to be asked at once.

@@ -53,7 +53,7 @@ impl Patrol {
         let mut changes = self.inventory.subscribe();
         loop {
             changes.mark_unchanged();
-            self.look();
+            self.look_for_later();
             let holder = match &*leadership.borrow_and_update() {
                 Leadership::Other(holder) => Some(Arc::clone(holder)),
                 Leadership::Nobody | Leadership::Us(_) => None,
@@ -91,14 +91,27 @@ impl Patrol {
         self.memory.stand_down();
         self.late.since(None);
         self.role = Role::Paused;
+        let mut changes = self.inventory.subscribe();
+        snapshots.send_replace(Arc::new(self.snapshot()));
+        self.let_go_of_store().await;
         loop {
+            changes.mark_unchanged();
+            self.look_for_later();
             snapshots.send_replace(Arc::new(self.snapshot()));
             tokio::select! {
+                Ok(()) = changes.changed() => self.clock.sleep(SETTLE).await,
                 Some(question) = next_question(&mut self.questions) => self.answer(question),
                 Some(orders) = next_orders(&mut self.orders) => self.obey(orders),
                 () = self.clock.sleep(AGE) => {}
             }
         }
+    }
+
+    /// Bring book and workloads in step with the inventory, and keep in mind who is to be asked at once when anybody is.
+    fn look_for_later(&mut self) {
+        let fresh = self.look();
+        self.fresh.extend(fresh);
+        self.fresh.retain(|login| self.book.asks(*login));
     }
 
     /// Go on after a pause in which nobody else probed.

@@ -33,6 +33,8 @@ pub struct Sharded {
     /// Texts that were not taken over, to be kept beside what is written over them.
     refused: Vec<(usize, String)>,
     last_write: Option<Instant>,
+    /// Whether nobody could read what stands there: it is taken in before anything is written over it.
+    unread: bool,
 }
 
 /// Why a state was not saved, or not read.
@@ -69,6 +71,11 @@ pub enum StoreError {
     /// More than all texts hold.
     #[error("the state is larger than all ConfigMaps it may have; keep it in a file (`state.kind: file`)")]
     TooLarge,
+    /// It was not read in the time that a new holder of the Lease has.
+    #[error(
+        "the state could not be read in time; the patrol begins without a memory, and what it proves is merged with it"
+    )]
+    Unread,
     /// It took too long.
     #[error("the state was not saved in time, and nobody waits for it any longer")]
     Slow,
@@ -83,7 +90,7 @@ impl StoreError {
             Self::ConfigMap { cause, .. } => cause.reason(),
             Self::Refused { cause, .. } => cause.reason(),
             Self::TooLarge => "too_large",
-            Self::Slow => "timeout",
+            Self::Slow | Self::Unread => "timeout",
         }
     }
 }
@@ -133,7 +140,7 @@ impl Store {
 impl Sharded {
     /// Over these `ConfigMap`s.
     pub fn new(maps: ConfigMaps, shards: Shards) -> Self {
-        Self { maps, shards, begun: false, refused: Vec::new(), last_write: None }
+        Self { maps, shards, begun: false, refused: Vec::new(), last_write: None, unread: false }
     }
 
     /// Read the state; `None` when there is none.
@@ -141,20 +148,34 @@ impl Sharded {
     /// # Errors
     /// [`StoreError`] when it cannot be read or is not taken over. The store can be used all the same.
     pub async fn load(&mut self) -> Result<Option<Contents>, StoreError> {
+        self.unread = true;
+        let Some(texts) = self.texts().await? else {
+            self.unread = false;
+            return Ok(None);
+        };
+        self.unread = false;
+        match self.shards.load(&texts) {
+            Ok(contents) => Ok(Some(contents)),
+            Err(cause) => Err(self.refuse(texts, cause)),
+        }
+    }
+
+    /// All texts that stand there; `None` when there are none.
+    async fn texts(&mut self) -> Result<Option<Vec<String>>, StoreError> {
         let Some(first) = self.maps.read(0).await.map_err(|cause| self.failed(cause))? else { return Ok(None) };
         let count = match self.shards.count(&first) {
             Ok(count) => count,
-            Err(cause) => return Err(self.refuse(vec![first], cause)),
+            Err(cause) => {
+                self.unread = false;
+                return Err(self.refuse(vec![first], cause));
+            }
         };
         let mut texts = vec![first];
         for place in 1..count {
             // One that lacks is as bad as one that is damaged, and the reader says so.
             texts.push(self.maps.read(place).await.map_err(|cause| self.failed(cause))?.unwrap_or_default());
         }
-        match self.shards.load(&texts) {
-            Ok(contents) => Ok(Some(contents)),
-            Err(cause) => Err(self.refuse(texts, cause)),
-        }
+        Ok(Some(texts))
     }
 
     fn refuse(&mut self, texts: Vec<String>, cause: Refused) -> StoreError {
@@ -171,6 +192,13 @@ impl Sharded {
         self.shards.apply(change);
         // After a failure everything is handed over anew.
         self.begun = false;
+        if self.unread
+            && let Some(texts) = self.texts().await?
+            && let Err(cause) = self.shards.absorb(&texts)
+        {
+            let error = self.refuse(texts, cause);
+            tracing::warn!("{error}");
+        }
         if !self.shards.fits() {
             return Err(StoreError::TooLarge);
         }
@@ -181,7 +209,7 @@ impl Sharded {
         for place in self.shards.changed() {
             self.write(place).await?;
         }
-        self.begun = true;
+        (self.begun, self.unread) = (true, false);
         Ok(())
     }
 

@@ -7,14 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use secrecy::SecretSlice;
 
+use tokio::sync::watch;
+
 use super::*;
-use crate::cluster::{DOCKERCONFIGJSON_TYPE, Inventory, ObjectRef, PullSecret};
+use crate::cluster::{DOCKERCONFIGJSON_TYPE, Inventory, MissingPermission, ObjectRef, PullSecret, Resource};
 use crate::config::{IssuerChoice, RegistryConfig};
 use crate::metrics::BuildInfo;
 use crate::probe::{Evidence, LoginAnswer, Settings, Unproven};
 use crate::verdict::LoginView;
 use crate::verdict::memory::Dial;
-use crate::verdict::store::Change;
+use crate::verdict::store::{Change, Contents, FileStore};
 
 const HOST: &str = "registry.example.com";
 
@@ -55,34 +57,35 @@ fn patrol() -> Patrol {
     })
 }
 
+fn put(inventory: &SharedInventory, name: &str, password: &str) {
+    let at = ObjectRef::new("a", name);
+    let auth = STANDARD.encode(format!("robot:{password}"));
+    let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
+    let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()).into());
+    let secret_type = DOCKERCONFIGJSON_TYPE.into();
+    let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
+    inventory.update(|inventory| {
+        inventory.secrets.insert(at, Arc::new(secret));
+        true
+    });
+}
+
 impl Patrol {
     /// Put a Secret with this password, or take it away, and look.
     fn hold(&mut self, name: &str, password: Option<&str>) {
-        let at = ObjectRef::new("a", name);
-        self.inventory.update(|inventory| {
-            inventory.secrets.remove(&at);
-            if let Some(password) = password {
-                let auth = STANDARD.encode(format!("robot:{password}"));
-                let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
-                let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()).into());
-                let secret_type = DOCKERCONFIGJSON_TYPE.into();
-                let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
-                inventory.secrets.insert(at.clone(), Arc::new(secret));
-            }
-            true
-        });
+        match password {
+            Some(password) => put(&self.inventory, name, password),
+            None => drop(self.inventory.update(|inventory| {
+                inventory.secrets.remove(&ObjectRef::new("a", name));
+                true
+            })),
+        }
         self.sync();
     }
 
     /// Put a Secret with this password.
     fn hold_quietly(&self, name: &str, password: &str) {
-        let at = ObjectRef::new("a", name);
-        let auth = STANDARD.encode(format!("robot:{password}"));
-        let document = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#);
-        let dockerconfigjson = Some(SecretSlice::from(document.into_bytes()).into());
-        let secret_type = DOCKERCONFIGJSON_TYPE.into();
-        let secret = PullSecret { at: at.clone(), secret_type, dockerconfigjson, dockercfg: None };
-        self.inventory.update(|inventory| inventory.secrets.insert(at, Arc::new(secret)).is_none());
+        put(&self.inventory, name, password);
     }
 
     /// Everything that is due now, as if its exchange had begun.
@@ -281,4 +284,114 @@ async fn an_answer_that_was_under_way_from_another_host_counts_for_nothing() {
     patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
     assert!(patrol.verdict(&ask).last_probe_at.is_none());
     assert_eq!(patrol.begin(), [ask], "asked again at once");
+}
+
+/// A patrol whose store is a file in this folder.
+fn keeping(patrol: Patrol, folder: &std::path::Path) -> Patrol {
+    let (store, _) = open(folder).expect("nobody has it");
+    patrol.remembering(Store::File(Box::new(store)), None, None)
+}
+
+fn open(folder: &std::path::Path) -> Option<(FileStore, Option<Contents>)> {
+    let (store, read) = FileStore::open(&folder.join("state"), &Identifier::new(&[7; 32])).ok()?;
+    Some((store, read.expect("a state that can be read").map(|loaded| loaded.contents)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_lets_go_of_the_file_and_what_follows_takes_it_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut patrol = keeping(patrol(), folder.path());
+    patrol.hold("pull", Some("good"));
+    let ask = patrol.begin().remove(0);
+    patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
+    assert!(open(folder.path()).is_none(), "who probes has it");
+    let (snapshots, _shown) = watch::channel(Arc::new(Snapshot::default()));
+    let (store, contents) = tokio::select! {
+        () = patrol.pause(&snapshots) => unreachable!("it pauses for ever"),
+        opened = async {
+            loop {
+                if let Some(opened) = open(folder.path()) {
+                    break opened;
+                }
+                tokio::task::yield_now().await;
+            }
+        } => opened,
+    };
+    assert!(patrol.lacks_its_store());
+    let contents = contents.expect("what was proven was saved before");
+    assert!(contents.records.iter().any(|record| record.key().starts_with("login ")));
+    patrol.take_back(Store::File(Box::new(store)));
+    patrol.go_on();
+    assert!(!patrol.lacks_its_store());
+    patrol.save_for_good().await;
+    assert_eq!(patrol.verdict(&ask).accepted, Some(true));
+    patrol.retire();
+    assert!(open(folder.path()).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_paused_the_picture_follows_the_objects_and_nobody_is_asked() {
+    let mut patrol = patrol();
+    patrol.hold("gone", Some("one"));
+    let asked = patrol.begin().remove(0);
+    patrol.record(&finished(&asked, evidence(LoginAnswer::Accepted, None)));
+    let inventory = patrol.inventory.clone();
+    let (orders, given) = mpsc::channel(1);
+    let mut patrol = patrol.obeying(given);
+    let (snapshots, mut shown) = watch::channel(Arc::new(Snapshot::default()));
+    let names = |snapshot: &Snapshot| -> Vec<(String, crate::verdict::Status)> {
+        snapshot.credentials.iter().map(|row| (row.secret_name.to_string(), row.status)).collect()
+    };
+    let (valid, unverified) = (crate::verdict::Status::Valid, crate::verdict::Status::Unverified);
+    tokio::select! {
+        () = patrol.pause(&snapshots) => unreachable!("it pauses for ever"),
+        () = async {
+            shown.wait_for(|snapshot| names(snapshot) == [("gone".to_owned(), valid)]).await.expect("a picture");
+            put(&inventory, "new", "two");
+            inventory.update(|inventory| inventory.secrets.remove(&ObjectRef::new("a", "gone")).is_some());
+            shown.wait_for(|snapshot| names(snapshot) == [("new".to_owned(), unverified)]).await.expect("a picture");
+            let (obeyed, done) = tokio::sync::oneshot::channel();
+            let registries = Registries::new(&[]).expect("no registry");
+            orders.send(Orders { config: Config::default(), registries, obeyed }).await.expect("it obeys");
+            done.await.expect("it obeys");
+            let ignored = crate::verdict::Status::Ignored;
+            shown.wait_for(|snapshot| names(snapshot) == [("new".to_owned(), ignored)]).await.expect("a picture");
+            let (obeyed, _) = tokio::sync::oneshot::channel();
+            orders.send(Orders { config: Config::default(), registries: crate::patrol::tests::registries(|_| ()), obeyed }).await.expect("it obeys");
+            shown.wait_for(|snapshot| names(snapshot) == [("new".to_owned(), unverified)]).await.expect("a picture");
+        } => {}
+    }
+    patrol.go_on();
+    patrol.sync();
+    let asks = patrol.begin();
+    assert!(asks.len() == 1 && asks[0] != asked, "{asks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_patience_with_denied_secrets_counts_from_the_take_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = keeping(patrol(), folder.path());
+    first.hold("pull", Some("good"));
+    let ask = first.begin().remove(0);
+    first.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));
+    first.save_for_good().await;
+    drop(first);
+
+    let second = patrol();
+    second.inventory.update(|inventory| {
+        inventory.missing_permissions.insert(MissingPermission::new(Resource::Secrets, "list", "a"));
+        for resource in Resource::ALL {
+            inventory.synced.insert(resource);
+        }
+        true
+    });
+    // It stood by for longer than anybody waits for Secrets that are denied.
+    tokio::time::advance(Duration::from_secs(3 * 3600)).await;
+    let (store, contents) = open(folder.path()).expect("nobody has it");
+    let mut second = second.remembering(Store::File(Box::new(store)), contents, None);
+    second.sync();
+    assert_eq!(second.verdict(&ask).accepted, Some(true), "not forgotten before it could be met");
+    tokio::time::advance(Duration::from_secs(3601)).await;
+    second.sync();
+    assert_eq!(second.verdict(&ask).accepted, None);
 }

@@ -1,19 +1,24 @@
 //! One of several replicas: stands by, takes over with what the store holds, probes while its tenure lasts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::chain;
-use super::state;
+use super::state::{self, Kept, StateError};
 use crate::cluster::{self, Candidacy, Leadership, LeaseObserver, SharedInventory, Tenure};
 use crate::config::{Config, ElectionConfig};
 use crate::metrics::DaemonMetrics;
 use crate::outlook::Snapshot;
 use crate::patrol::{Ended, Patrol};
 use crate::plan::Identifier;
+use crate::web::ReloadRequest;
+
+/// How long a new holder waits for the config file.
+const READ: Duration = Duration::from_secs(5);
 
 /// The counters are told about the Lease by the room that asks for it.
 struct Observer(Arc<DaemonMetrics>);
@@ -65,6 +70,8 @@ pub(super) struct Replica {
     pub(super) client: kube::Client,
     pub(super) metrics: Arc<DaemonMetrics>,
     pub(super) leadership: watch::Receiver<Leadership>,
+    /// Whoever reads the config file again, where there is one.
+    pub(super) reload: Option<mpsc::Sender<ReloadRequest>>,
 }
 
 /// What follows a pause.
@@ -89,12 +96,13 @@ impl Replica {
                 tenure = won(&mut self.leadership) => tenure,
                 () = self.patrol.stand_by(&snapshots, watched) => unreachable!("it stands by for ever"),
             };
-            let kept = tokio::select! {
+            let begun = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = tenure.ended() => continue,
-                kept = state::open(&self.config, Some(self.client.clone()), &self.metrics, &self.identifier) => kept,
+                kept = begin(self.reload.as_ref(), &self.config, &self.client, &self.metrics, &self.identifier) => kept,
+                () = self.patrol.stand_by(&snapshots, self.leadership.clone()) => unreachable!("it stands by for ever"),
             };
-            let kept = kept.map_err(|error| chain(&error))?;
+            let kept = begun.map_err(|error| chain(&error))?;
             self.patrol.take_over(tenure.clone(), kept.map(|kept| (kept.store, kept.contents, kept.trouble)));
             loop {
                 self.metrics.set_leader(true);
@@ -103,19 +111,69 @@ impl Replica {
                 if ended == Ended::Shutdown {
                     return Ok(());
                 }
-                let next = tokio::select! {
-                    () = shutdown.cancelled() => return Ok(()),
-                    next = after(&tenure, &mut self.leadership) => next,
-                    () = self.patrol.pause(&snapshots) => unreachable!("it pauses for ever"),
-                };
-                match next {
-                    Next::Resumed => self.patrol.go_on(),
-                    Next::Over => break,
+                match self.pause(&tenure, &snapshots, &shutdown).await? {
+                    Some(Next::Resumed) => self.patrol.go_on(),
+                    Some(Next::Over) => break,
+                    None => return Ok(()),
                 }
             }
             self.patrol.retire();
         }
     }
+
+    /// Pause until it is known what follows; `None` at the end of the process. A state that was let go of meanwhile is there
+    /// again when the tenure goes on.
+    async fn pause(
+        &mut self,
+        tenure: &Tenure,
+        snapshots: &watch::Sender<Arc<Snapshot>>,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Next>, String> {
+        loop {
+            let next = tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                next = after(tenure, &mut self.leadership) => next,
+                () = self.patrol.pause(snapshots) => unreachable!("it pauses for ever"),
+            };
+            if matches!(next, Next::Over) || !self.patrol.lacks_its_store() {
+                return Ok(Some(next));
+            }
+            let kept = tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                () = tenure.ended() => continue,
+                kept = state::open(&self.config, Some(self.client.clone()), &self.metrics, &self.identifier) => kept,
+                () = self.patrol.pause(snapshots) => unreachable!("it pauses for ever"),
+            };
+            if let Some(kept) = kept.map_err(|error| chain(&error))? {
+                self.patrol.take_back(kept.store);
+            }
+            return Ok(Some(Next::Resumed));
+        }
+    }
+}
+
+/// Read what a new holder of the Lease goes by: the config file, which may have changed since this replica read it, and the
+/// state.
+async fn begin(
+    reload: Option<&mpsc::Sender<ReloadRequest>>,
+    config: &Config,
+    client: &kube::Client,
+    metrics: &DaemonMetrics,
+    identifier: &Identifier,
+) -> Result<Option<Kept>, StateError> {
+    if let Some(reload) = reload {
+        let (reply, done) = oneshot::channel();
+        let read = async {
+            // What came of it is logged and counted by whoever reads it; what was in force stays when it cannot be used.
+            if reload.send(ReloadRequest { reply }).await.is_ok() {
+                let _ = done.await;
+            }
+        };
+        if tokio::time::timeout(READ, read).await.is_err() {
+            tracing::warn!(waited = ?READ, "the config file could not be read again in time; what was in force stays");
+        }
+    }
+    state::open(config, Some(client.clone()), metrics, identifier).await
 }
 
 /// Wait until we hold the Lease.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::serve::{ConfigSource, chain};
 use super::setup::{self, SetupError};
 use crate::clock::Clock;
+use crate::cluster::Scope;
 use crate::config::{self, Adopted, Config};
 use crate::metrics::DaemonMetrics;
 use crate::patrol::Orders;
@@ -21,6 +22,8 @@ use crate::web::ReloadRequest;
 pub(super) struct Reloads {
     /// Where the config came from; without, it cannot be read again.
     pub(super) source: Option<ConfigSource>,
+    /// Whether objects come from files.
+    pub(super) of_files: bool,
     /// What is in force, with the registries of the command line.
     pub(super) config: Config,
     /// Who carries it out.
@@ -96,7 +99,9 @@ impl Reloads {
         let Some(source) = self.source.clone() else {
             return Err("there is no config file to read again: start with --config.file".to_owned());
         };
-        let read = tokio::task::spawn_blocking(move || read(&source)).await.map_err(|error| error.to_string())?;
+        let of_files = self.of_files;
+        let read =
+            tokio::task::spawn_blocking(move || read(&source, of_files)).await.map_err(|error| error.to_string())?;
         let new = match read {
             Ok(new) => new,
             Err(error) => {
@@ -122,11 +127,48 @@ impl Reloads {
     }
 }
 
-/// The config of the file with the registries of the command line, checked as a whole.
-fn read(source: &ConfigSource) -> Result<Config, SetupError> {
+/// The config of the file with the registries of the command line, checked as a whole, as the start checks it: also what
+/// waits for a restart must not keep that from starting.
+fn read(source: &ConfigSource, of_files: bool) -> Result<Config, SetupError> {
     let mut config = config::load(&source.file).map_err(SetupError::Config)?;
     setup::add_registries(&mut config, &source.registries)?;
     let (index, count) = source.shard;
     config.shard = config.shard.overridden(index, count);
+    setup::check_shard(config.shard)?;
+    Scope::new(&config.scope, &[]).map_err(SetupError::Scope)?;
+    setup::check_source(&config, of_files)?;
     Ok(config)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, of_files: bool) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let source = ConfigSource { file: file.path().to_owned(), registries: Vec::new(), shard: (None, None) };
+        read(&source, of_files).map_err(|error| chain(&error))
+    }
+
+    #[test]
+    fn what_a_restart_would_refuse_is_refused() {
+        for (text, told) in [
+            ("scope: {secretSelector: 'a in ('}", "the scope cannot be used"),
+            ("scope: {namespaces: [a], excludeNamespaces: [a]}", "the scope cannot be used"),
+            ("scope: {namespaces: [a], secrets: [{namespace: b, name: pull}]}", "the scope cannot be used"),
+            ("shard: {count: 3}", "shard.count"),
+        ] {
+            let error = read_text(text, false).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        let election = "leaderElection: {enabled: true}";
+        let maps = "tokenIdKeyFile: /key\nstate: {kind: configMap, namespace: a, name: kept}";
+        for (text, told) in [(election, "leaderElection.enabled"), (maps, "state.kind: configMap")] {
+            assert!(read_text(text, false).is_ok(), "{text}");
+            let error = read_text(text, true).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
 }

@@ -195,6 +195,7 @@ pub async fn serve_with(
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let files = metrics::max_open_files();
     let (reloads, wanted) = mpsc::channel(1);
+    let rereads = config_source.is_some().then(|| reloads.clone());
     let mut faces = Faces::new(snapshot.clone(), Arc::clone(&metrics))
         .explained_by(explainer(questions))
         .stopped_by(shutdown.clone());
@@ -226,9 +227,7 @@ pub async fn serve_with(
     let identifier = state::identifier(&config).map_err(SetupError::State)?;
     let election = config.leader_election.enabled;
     metrics.add_lease(&cluster::LEASE_ERROR_REASONS);
-    if election && client.is_none() {
-        return Err(SetupError::ElectionOfFiles);
-    }
+    setup::check_source(&config, client.is_none())?;
     // Whoever waits for an answer of the API server can be asked how he is meanwhile. One of several replicas opens the state
     // when it takes over.
     let kept = if election {
@@ -271,7 +270,13 @@ pub async fn serve_with(
         }
     }
     let (orders, given) = mpsc::channel(1);
-    let reloading = Reloads { source: config_source, config: config.clone(), orders, metrics: Arc::clone(&metrics) };
+    let reloading = Reloads {
+        source: config_source,
+        of_files: client.is_none(),
+        config: config.clone(),
+        orders,
+        metrics: Arc::clone(&metrics),
+    };
     reload::spawn(reloading, wanted, hangups, &mut stages.work.tasks, shutdown.clone());
     let replica = config.clone();
     let patrol = patrol_with(identifier.clone(), config, registries, inventory.clone(), Arc::clone(&metrics));
@@ -289,7 +294,7 @@ pub async fn serve_with(
                 &mut stages.lease.tasks,
                 stages.lease.stop.clone(),
             );
-            let replica = Replica { patrol, config: replica, identifier, client, metrics, leadership };
+            let replica = Replica { patrol, config: replica, identifier, client, metrics, leadership, reload: rereads };
             stages.work.tasks.spawn(async move { ("patrol", replica.run(snapshots, stop).await) });
         }
         _ => {

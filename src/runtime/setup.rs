@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::logging;
 use crate::cli::args::Common;
-use crate::config::{self, Config, ConfigError, IssuerChoice, RegistryConfig, ShardConfig};
+use crate::config::{self, Config, ConfigError, IssuerChoice, RegistryConfig, ShardConfig, StateStore};
 use crate::plan::{Registries, RegistryError};
 
 /// Why a command cannot run.
@@ -126,6 +126,17 @@ pub(super) fn check_shard(shard: ShardConfig) -> Result<(), SetupError> {
             shard.count
         );
         return Err(SetupError::Shard { key: "shard.count".to_owned(), message });
+    }
+    Ok(())
+}
+
+/// Check what needs a cluster where objects come from files.
+pub(super) fn check_source(config: &Config, of_files: bool) -> Result<(), SetupError> {
+    if of_files && config.leader_election.enabled {
+        return Err(SetupError::ElectionOfFiles);
+    }
+    if of_files && matches!(config.state.store(), Some(StateStore::ConfigMap { .. })) {
+        return Err(SetupError::State(super::state::StateError::NoCluster));
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ async fn one_of_two_probes_and_after_kill_9_the_other_goes_on_where_it_was() {
     let first = scene.start().await;
     first.metrics_when(|text| leads(text) && settled(text)).await;
     let second = scene.start().await;
-    second.metrics_when(stands_by).await;
+    let text = second.metrics_when(stands_by).await;
     let dead_asked = scene.world.count(|request| request.shows(&scene.dead));
     // Some rounds, in which one asks and the other does not. All that the world was asked, the first asked.
     let rounds = probes(&metrics(&first).await, "login") + 5;
@@ -136,9 +136,16 @@ async fn one_of_two_probes_and_after_kill_9_the_other_goes_on_where_it_was() {
     assert_eq!(second.get("/api/v1/credentials").await.expect("it answers").0, 503);
     assert_eq!(second.get("/readyz").await.expect("it answers").0, 200, "its inventory is complete");
 
+    // A config that nobody told it to read is in force at the take-over.
+    let added = "registry=\"added.example\"";
+    assert!(!text.contains(added), "{text}");
+    let config = std::fs::read_to_string(scene.config()).expect("readable");
+    let config = config.replace("registries:\n", "registries:\n  - {host: added.example}\n");
+    std::fs::write(scene.config(), config).expect("writable");
     first.kill().await;
     let text = second.metrics_when(leads).await;
     assert!(settled(&text), "what the first proved is known: {text}");
+    assert!(text.contains(added), "{text}");
     let text = second.metrics_when(|text| probes(text, "login") > 2).await;
     assert!(settled(&text), "{text}");
     assert_eq!(

@@ -19,6 +19,9 @@
 {{- fail (printf "config.state.path: the volume of the state would be mounted over %s; choose a folder of its own" (dir $state.path)) }}
 {{- end }}
 {{- end }}
+{{- if and (eq ($state.kind | default "none") "file") (gt (int .Values.replicas) 1) (ne .Values.state.volume "none") (not .Values.state.existingClaim) }}
+{{- fail "replicas above 1 with config.state.kind: file need one volume that all of them share: set state.existingClaim to a claim that several nodes can write (ReadWriteMany), or state.volume: none and extraVolumes, or use config.state.kind: configMap" }}
+{{- end }}
 {{- if and (eq .Values.state.volume "persistentVolumeClaim") (ne ($state.kind | default "none") "file") }}
 {{- fail "state.volume: persistentVolumeClaim belongs to config.state.kind: file" }}
 {{- end }}

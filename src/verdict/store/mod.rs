@@ -47,7 +47,7 @@ pub struct Contents {
 }
 
 /// Values of the label `reason` of `pullpatrol_state_errors_total`.
-pub const ERROR_REASONS: [&str; 11] = [
+pub const ERROR_REASONS: [&str; 12] = [
     "read",
     "write",
     "foreign",
@@ -59,4 +59,8 @@ pub const ERROR_REASONS: [&str; 11] = [
     "unreachable",
     "too_large",
     "timeout",
+    IN_USE,
 ];
+
+/// The reason of a file that another replica has.
+pub const IN_USE: &str = "in_use";

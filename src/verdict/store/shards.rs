@@ -151,6 +151,36 @@ impl Shards {
         Ok(())
     }
 
+    /// Take in a whole state that stood there unread: keep of it what is newer than ours, or not ours and not abandoned.
+    ///
+    /// # Errors
+    /// [`Refused`] when it is no state of ours; then ours goes over it.
+    pub fn absorb(&mut self, texts: &[String]) -> Result<(), Refused> {
+        let mut read = Self::bounded(&self.identifier, self.most_bytes);
+        read.load(texts)?;
+        if self.texts.len() < read.texts.len() {
+            // A text that nobody overwrites would be taken for one of ours later.
+            self.divide(read.texts.len());
+        }
+        for (key, text) in read.texts.into_iter().flatten() {
+            let (at, told) = (self.place_of(&key), newest(&text));
+            let own = self.texts[at].get(&key);
+            let keep = match own {
+                Some(own) => told > newest(own),
+                None => told.0.saturating_add(ABANDONED_MICROS) > self.saved.0,
+            };
+            if keep {
+                if own.is_none() {
+                    self.theirs.insert(key.clone());
+                }
+                self.texts[at].insert(key, text);
+                self.changed.insert(at);
+            }
+        }
+        self.spread();
+        Ok(())
+    }
+
     /// Whether it all fits into as many texts as there may be.
     pub fn fits(&self) -> bool {
         (0..self.texts.len()).all(|at| self.size(at) <= self.most_bytes)
@@ -172,15 +202,19 @@ impl Shards {
     /// Twice as many texts, until each is small enough. There are never fewer again: a text that lacks would be missed.
     fn spread(&mut self) {
         while !self.fits() && self.texts.len() * 2 <= MOST_TEXTS {
-            let count = self.texts.len() * 2;
-            let all: Vec<_> = std::mem::take(&mut self.texts).into_iter().flatten().collect();
-            self.texts = vec![BTreeMap::new(); count];
-            for (key, record) in all {
-                let at = self.place_of(&key);
-                self.texts[at].insert(key, record);
-            }
-            self.changed = (0..count).collect();
+            self.divide(self.texts.len() * 2);
         }
+    }
+
+    /// Into so many texts.
+    fn divide(&mut self, count: usize) {
+        let all: Vec<_> = std::mem::take(&mut self.texts).into_iter().flatten().collect();
+        self.texts = vec![BTreeMap::new(); count];
+        for (key, record) in all {
+            let at = self.place_of(&key);
+            self.texts[at].insert(key, record);
+        }
+        self.changed = (0..count).collect();
     }
 
     fn place_of(&self, key: &str) -> usize {

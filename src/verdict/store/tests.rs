@@ -10,7 +10,7 @@ use super::format;
 use super::*;
 use crate::plan::{Identifier, LoginId, Moment};
 use crate::probe::{Evidence, LoginAnswer};
-use crate::verdict::memory::{Dial, remember};
+use crate::verdict::memory::{Dial, Record, remember};
 use crate::verdict::{Ledger, Rules};
 
 fn identifier() -> Identifier {
@@ -321,6 +321,29 @@ fn a_torn_file_is_taken_up_and_written_anew() {
     store.save(&changes()[0]).unwrap();
     drop(store);
     assert!(!open(&path).1.unwrap().unwrap().torn);
+}
+
+#[test]
+fn a_state_that_was_not_read_is_taken_in_before_it_is_written_over() {
+    let mut theirs = Shards::bounded(&identifier(), 600);
+    theirs.apply(&changes()[0]);
+    theirs.apply(&changes()[1]);
+    let texts: Vec<String> = (0..theirs.len()).map(|at| theirs.text(at)).collect();
+    assert!(texts.len() > 1, "a state in several texts");
+    let mut stood = Shards::bounded(&identifier(), 600);
+    let known: std::collections::BTreeSet<String> =
+        stood.load(&texts).unwrap().records.iter().map(Record::key).collect();
+
+    let mut ours = Shards::bounded(&identifier(), 600);
+    ours.apply(&Change { all: true, ..changes()[1].clone() });
+    ours.absorb(&texts).unwrap();
+    assert!(ours.len() >= texts.len());
+    let written: Vec<String> = (0..ours.len()).map(|at| ours.text(at)).collect();
+    let mut read = Shards::bounded(&identifier(), 600);
+    let all: std::collections::BTreeSet<String> =
+        read.load(&written).unwrap().records.iter().map(Record::key).collect();
+    assert!(all.is_superset(&known), "{known:?} {all:?}");
+    assert!(ours.absorb(&["something else".to_owned()]).is_err());
 }
 
 #[test]
