@@ -13,7 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::report::Look;
 use crate::cli::{document, report, terminal};
 use crate::cluster::{self, Input, Inventory, Scope, SharedInventory};
-use crate::config::ShardConfig;
+use crate::config::{Config, ShardConfig};
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::Snapshot;
 
@@ -23,9 +23,8 @@ const LONGEST_SPACING: Duration = Duration::from_secs(2);
 const LONGER_THAN_A_RUN: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn command(common: &Common, args: &CheckArgs) -> Result<ExitCode, SetupError> {
-    let Setup { config, registries } = one_round(common)?;
-    let namespaces: Vec<String> = args.namespace.iter().cloned().collect();
-    let scope = Scope::new(&config.scope, &namespaces).map_err(SetupError::Scope)?;
+    let Setup { mut config, registries } = one_round(common)?;
+    let scope = scope_of(&mut config, args.namespace.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
     runtime.block_on(async move {
         let inventory = read(common, args, &scope).await?;
@@ -59,6 +58,20 @@ pub(super) fn one_round(common: &Common) -> Result<Setup, SetupError> {
     issuer.interval = issuer.interval.max(LONGER_THAN_A_RUN);
     probe.rejected_interval = probe.rejected_interval.max(LONGER_THAN_A_RUN);
     Ok(setup)
+}
+
+/// What is read, and the config of what is proven by it: a namespace of the command line stands instead of the lists of the file,
+/// and all its Secrets are read.
+pub(super) fn scope_of(config: &mut Config, namespace: Option<&str>) -> Result<Scope, SetupError> {
+    let namespaces: Vec<String> = namespace.map(str::to_owned).into_iter().collect();
+    let scope = Scope::new(&config.scope, &namespaces).map_err(SetupError::Scope)?;
+    if !namespaces.is_empty() {
+        // Nothing is proven of namespaces that are not read.
+        config.scope.namespaces = namespaces;
+        config.scope.exclude_namespaces.clear();
+        config.scope.secrets.clear();
+    }
+    Ok(scope)
 }
 
 /// The objects, from the paths or the cluster.
@@ -122,4 +135,57 @@ pub(super) fn to_stdout(
 pub(super) fn say(text: &str) {
     // Nothing can be done when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::cluster::{ContainerKind, ObjectRef, Origin, Pod, PodImage, Resource};
+    use crate::outlook::Snapshot;
+    use crate::plan::Registries;
+
+    /// What is told of a pod in a namespace that names a Secret which is not there.
+    fn told(config: Config, namespace: &str) -> Snapshot {
+        let mut inventory = Inventory { origin: Origin::Cluster, ..Inventory::default() };
+        inventory.synced.extend(Resource::ALL);
+        let pod = Pod {
+            at: ObjectRef::new(namespace, "app"),
+            service_account: "default".into(),
+            pull_secrets: vec!["absent".into()],
+            admitted_from_service_account: true,
+            images: vec![PodImage {
+                container: "app".into(),
+                kind: ContainerKind::Regular,
+                image: "ghcr.io/org/app:1".into(),
+            }],
+            owner: None,
+            waiting: Vec::new(),
+        };
+        inventory.pods.insert(pod.at.clone(), Arc::new(pod));
+        crate::probe::install_tls_provider();
+        let metrics = Arc::new(DaemonMetrics::new(BuildInfo::compiled()).unwrap());
+        let registries = Registries::new(&[]).unwrap();
+        patrol(config, registries, SharedInventory::new(inventory), metrics).unwrap().offline()
+    }
+
+    #[test]
+    fn with_a_namespace_the_lists_of_the_config_hide_no_broken_reference() {
+        for scope in [
+            "secrets: [{namespace: other, name: pull}]",
+            "namespaces: [other]",
+            "excludeNamespaces: [a]",
+            "namespaces: [other], secrets: [{namespace: other, name: pull}]",
+        ] {
+            let text = format!("scope: {{{scope}}}\n");
+            let mut config = crate::config::parse(&text, std::path::Path::new("patrol.yaml")).unwrap();
+            let before = told(config.clone(), "a");
+            assert!(before.workloads.iter().all(|row| row.broken_references.is_empty()), "not read: {scope}");
+            let read = scope_of(&mut config, Some("a")).unwrap();
+            assert!(read.admits("a") && !read.admits("other"));
+            let after = told(config, "a");
+            let broken: Vec<_> = after.workloads.iter().flat_map(|row| &row.broken_references).collect();
+            assert_eq!(broken.len(), 1, "{scope}: {broken:?}");
+        }
+    }
 }

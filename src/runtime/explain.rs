@@ -4,14 +4,14 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::check::{one_round, read, say, to_stdout};
+use super::check::{one_round, read, say, scope_of, to_stdout};
 use super::serve::patrol;
 use super::setup::{Setup, SetupError};
 use crate::cli::args::{Common, ExplainArgs, OutputFormat};
 use crate::cli::exit::Exit;
 use crate::cli::progress::Progress;
 use crate::cli::{document, explanation};
-use crate::cluster::{Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, Problem, Scope, SharedInventory};
+use crate::cluster::{Inventory, ObjectRef, Origin, Owner, Pod, PodImage, PodPulls, Problem, SharedInventory};
 use crate::metrics::{BuildInfo, DaemonMetrics};
 use crate::outlook::explain::Target;
 use crate::outlook::view::printable;
@@ -19,14 +19,7 @@ use crate::outlook::view::printable;
 pub(super) fn command(common: &Common, args: &ExplainArgs) -> Result<ExitCode, SetupError> {
     let target = Target::parse(&args.target, args.image.as_deref()).map_err(SetupError::Target)?;
     let Setup { mut config, registries } = one_round(common)?;
-    let namespaces: Vec<String> = args.input.namespace.iter().cloned().collect();
-    let scope = Scope::new(&config.scope, &namespaces).map_err(SetupError::Scope)?;
-    if !namespaces.is_empty() {
-        // Nothing is proven of namespaces that are not read.
-        config.scope.namespaces.clone_from(&namespaces);
-        config.scope.exclude_namespaces.clear();
-        config.scope.secrets.clear();
-    }
+    let scope = scope_of(&mut config, args.input.namespace.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(SetupError::Runtime)?;
     runtime.block_on(async move {
         let input = &args.input;

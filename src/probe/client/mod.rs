@@ -128,10 +128,7 @@ impl Client {
 
     /// Bound requests that begin from now on so.
     pub(crate) fn set_timeout(&self, timeout: Duration) {
-        if self.timeout.swap(millis(timeout), Ordering::Relaxed) != millis(timeout) {
-            // What was built has the bound built in. Connections in use end with their requests.
-            self.built.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        self.timeout.store(millis(timeout), Ordering::Relaxed);
     }
 
     fn timeout(&self) -> Duration {
@@ -234,8 +231,8 @@ impl Client {
                 .referer(false)
                 .http1_only()
                 .http1_max_headers(HEADERS)
-                .timeout(self.timeout())
-                .connect_timeout(self.timeout().min(CONNECT_TIMEOUT))
+                // The time-out is no part of it: each request has a deadline of its own, which a reload changes.
+                .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(POOL_IDLE)
                 .pool_max_idle_per_host(POOL_PER_HOST)
                 .dns_resolver(resolver)

@@ -57,6 +57,18 @@ async fn an_answer_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn a_client_that_was_built_before_goes_by_the_time_out_of_now() {
+    let server = Server::start(|_| Act::Send(json(200, "{}"))).await;
+    let url = server.url("/v2/");
+    let client = client(Duration::ZERO);
+    let built = client.client_for(&registry("r.example", &url)).await.unwrap();
+    let ask = Ask::get(url.clone(), None);
+    assert!(client.once(&built, &ask, &url, false).await.is_err());
+    client.set_timeout(PATIENT);
+    assert_eq!(client.once(&built, &ask, &url, false).await.unwrap().status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn failures_have_their_names() {
     let unreachable = Unproven::Unreachable;
     // Nobody listens on a port that was just given back.
