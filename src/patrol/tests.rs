@@ -73,12 +73,11 @@ fn put(inventory: &SharedInventory, name: &str, password: &str) {
 impl Patrol {
     /// Put a Secret with this password, or take it away, and look.
     fn hold(&mut self, name: &str, password: Option<&str>) {
-        match password {
-            Some(password) => put(&self.inventory, name, password),
-            None => drop(self.inventory.update(|inventory| {
-                inventory.secrets.remove(&ObjectRef::new("a", name));
-                true
-            })),
+        if let Some(password) = password {
+            put(&self.inventory, name, password);
+        } else {
+            let at = ObjectRef::new("a", name);
+            self.inventory.update(|inventory| inventory.secrets.remove(&at).is_some());
         }
         self.sync();
     }

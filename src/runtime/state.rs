@@ -143,10 +143,7 @@ async fn load(
             Some(patience) => tokio::time::timeout_at(began + patience, sharded.load()).await,
             None => Ok(sharded.load().await),
         };
-        let read = match tried {
-            Ok(read) => read,
-            Err(_) => return Err(StoreError::Unread),
-        };
+        let Ok(read) = tried else { return Err(StoreError::Unread) };
         let Err(error) = &read else { return read };
         if error.reason() != "unreachable" || patience.is_some_and(|patience| began.elapsed() + PAUSE >= patience) {
             return read;

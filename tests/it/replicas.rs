@@ -23,6 +23,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::keeping(|_| "{kind: configMap, namespace: patrol, name: kept}".to_owned()).await
+    }
+
+    /// With the state that is said, given a folder that all replicas share.
+    async fn keeping(state: impl FnOnce(&std::path::Path) -> String) -> Self {
         let cluster = RealCluster::start().await;
         cluster.create_namespace("a").await;
         cluster.create_namespace("patrol").await;
@@ -38,9 +43,10 @@ impl Scene {
         cluster.kubectl(&apply).await.expect_success("kubectl apply");
         let key = folder.path().join("key");
         std::fs::write(&key, [7; 32]).expect("writable");
+        let state = state(folder.path());
         let config = ghcr_config(&world, None, SHORT)
             + &format!(
-                "tokenIdKeyFile: {}\nstate: {{kind: configMap, namespace: patrol, name: kept}}\n\
+                "tokenIdKeyFile: {}\nstate: {state}\n\
                  leaderElection: {{enabled: true, namespace: patrol, leaseDuration: 5s}}\n",
                 key.display()
             );
@@ -168,7 +174,16 @@ async fn one_of_two_probes_and_after_kill_9_the_other_goes_on_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_api_server_nobody_probes_and_what_was_known_stays() {
-    let mut scene = Scene::new().await;
+    nobody_probes_without_an_api_server(Scene::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_replicas_share_is_with_whoever_probes() {
+    let file = |folder: &std::path::Path| format!("{{kind: file, path: {}}}", folder.join("state").display());
+    nobody_probes_without_an_api_server(Scene::keeping(file).await).await;
+}
+
+async fn nobody_probes_without_an_api_server(mut scene: Scene) {
     let (one, two) = (scene.start().await, scene.start().await);
     let text = one.metrics_when(|text| stands_by(text) || leads(text) && settled(text)).await;
     let (leader, standby) = if leads(&text) { (one, two) } else { (two, one) };
