@@ -1,7 +1,10 @@
 //! What an issuer's answers prove of a token, and incidents of issuers.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::records::TokenRecord;
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, IssuerKind, Moment, TokenKey};
@@ -24,7 +27,7 @@ impl Ledger {
         let known = record.standing.known_good;
         record.standing.accept(now);
         record.forbidden_by_policy = false;
-        record.locked_out = false;
+        self.unlock_owner(token);
         let any_known = known || self.tokens_of(token).any(|(id, other)| id != token && other.known_good);
         let Some(issuer) = self.issuers.get_mut(&token.issuer) else { return };
         issuer.alive_at = Some(now);
@@ -49,11 +52,11 @@ impl Ledger {
             facts.owner = record.facts.take().and_then(|known| known.owner);
         }
         let github = matches!(token.issuer.kind, IssuerKind::GithubCloud | IssuerKind::GithubServer);
-        let mut cadence = Cadence::Routine;
+        let (mut cadence, mut explained) = (Cadence::Routine, false);
         if let Some(told) = facts.scopes.as_deref().filter(|_| github) {
             if expand(told).contains(PULL_SCOPE) {
                 record.scope_run.clear();
-                record.pull_scope_missing = false;
+                explained = std::mem::take(&mut record.pull_scope_missing);
             } else {
                 record.scope_run.refuse(now, pace);
                 record.pull_scope_missing |= record.scope_run.count() >= TWICE;
@@ -64,7 +67,32 @@ impl Ledger {
         }
         record.facts = Some(facts);
         self.stretch(token, at);
-        Advice::just(cadence)
+        let mut advice = Advice::just(cadence);
+        if explained {
+            advice.at_once = self.reopen_denials(token);
+        }
+        advice
+    }
+
+    /// The scope that lacked is there: what it explained is open again, and to be asked.
+    fn reopen_denials(&mut self, token: &TokenKey) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        let logins = self.tokens.get(token).into_iter().flat_map(|record| &record.logins);
+        for login in logins {
+            let Some(record) = self.logins.get_mut(login) else { continue };
+            for (repository, access) in record.accesses.iter_mut().filter(|(_, access)| access.denied_lately) {
+                access.reopen();
+                asks.push(Ask::Access {
+                    host: Arc::clone(&record.host),
+                    login: Some(*login),
+                    repository: Arc::from(&**repository),
+                    // It is no part of what a question is.
+                    reference: Arc::from(""),
+                });
+            }
+        }
+        asks.sort_unstable();
+        asks
     }
 
     /// The issuer does not know the token.
@@ -100,7 +128,7 @@ impl Ledger {
             (false, _) => Cadence::BackOff,
         });
         if !dead && (!incident || self.issuer_control_is_due(token, now)) {
-            advice.at_once.extend(self.issuer_control(token));
+            advice.at_once.extend(self.issuer_control(token, now));
         }
         let logins: Vec<_> = self.tokens.get(token).into_iter().flat_map(|token| &token.logins).copied().collect();
         for login in logins {
@@ -108,11 +136,14 @@ impl Ledger {
             if record.standing.dead {
                 continue;
             }
+            let refused = record.standing.refused();
             if self.issuer_confirms(login) {
                 self.bury(login, at);
                 advice.also.push((Ask::Login(login), Cadence::Dead));
-            } else if !record.standing.refused() && !dead {
+            } else if !refused && !dead {
                 advice.at_once.push(Ask::Login(login));
+            } else {
+                self.doubt_in_incident(login);
             }
         }
         advice
@@ -135,9 +166,10 @@ impl Ledger {
         record.locked_out || self.same_owner(token).any(|(_, other)| other.locked_out)
     }
 
-    /// Another token of the issuer that lives, the one that was not heard for longest.
-    fn issuer_control(&self, token: &TokenKey) -> Option<Ask> {
-        let living = self.tokens_of(token).filter(|(id, other)| *id != token && other.accepted());
+    /// Another token of the issuer that lives, the one that was not heard for longest; none that nobody may ask about now.
+    fn issuer_control(&self, token: &TokenKey, now: Moment) -> Option<Ask> {
+        let rests = |id| self.tokens.get(id).and_then(|other: &TokenRecord| other.rests_until) > Some(now);
+        let living = self.tokens_of(token).filter(|(id, other)| *id != token && other.accepted() && !rests(*id));
         living.min_by_key(|(id, other)| (other.latest, *id)).map(|(id, _)| Ask::Issuer(id.clone()))
     }
 

@@ -156,9 +156,13 @@ impl Ledger {
             }
             IssuerAnswer::Disowned => self.disowned(token, evidence.at, now),
             IssuerAnswer::Unproven(why) => {
-                self.token_mut(token).locked_out |= *why == Unproven::LockedOut;
+                let locked_out = *why == Unproven::LockedOut;
+                self.token_mut(token).locked_out |= locked_out;
+                if locked_out {
+                    self.end_explained_incidents();
+                }
                 let advice = Advice::unproven(why, evidence);
-                self.spare_owner(token, advice)
+                self.spare_owner(token, advice, now)
             }
         }
     }

@@ -2,22 +2,56 @@
 //!
 //! Who owns a token is known only after an issuer found it alive. Until then it stands for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::ledger::api_host;
-use super::records::TokenRecord;
+use super::records::{LoginRecord, TokenRecord};
 use super::{Advice, Ledger};
-use crate::plan::{Ask, Cadence, TokenKey};
+use crate::plan::{Ask, Cadence, Issuer, Moment, TokenKey};
 use crate::probe::RateLimit;
 
 /// Requests that one question about a token can take: its rate limit, its owner, and three organisations that may demand
 /// SSO. GitHub does not count the first; it is counted here, since other issuers do.
 const REQUESTS: u64 = 5;
 
+/// Owners that are locked out, and tokens of whom it is known alone.
+pub(super) struct LockOuts<'l> {
+    ledger: &'l Ledger,
+    owners: BTreeSet<(&'l Issuer, &'l str)>,
+    tokens: BTreeSet<&'l TokenKey>,
+}
+
+impl LockOuts<'_> {
+    /// Whether the refusal of a login is explained by the lock-out of its owner.
+    pub(super) fn explain(&self, record: &LoginRecord) -> bool {
+        let Some(token) = record.token() else { return false };
+        let owner = || self.ledger.tokens.get(token).and_then(owner_of);
+        self.tokens.contains(token) || owner().is_some_and(|owner| self.owners.contains(&(&token.issuer, owner)))
+    }
+}
+
 impl Ledger {
+    /// Everybody who is locked out.
+    pub(super) fn lock_outs(&self) -> LockOuts<'_> {
+        let told = || self.tokens.iter().filter(|(_, record)| record.locked_out);
+        let owners = told().filter_map(|(token, record)| Some((&token.issuer, owner_of(record)?)));
+        LockOuts { ledger: self, owners: owners.collect(), tokens: told().map(|(token, _)| token).collect() }
+    }
+
+    /// Whoever owns this token can authenticate again.
+    pub(super) fn unlock_owner(&mut self, token: &TokenKey) {
+        let locked = self.same_owner(token).filter(|(_, other)| other.locked_out || other.rests_until.is_some());
+        let mut tokens: Vec<TokenKey> = locked.map(|(token, _)| token.clone()).collect();
+        tokens.push(token.clone());
+        for token in tokens {
+            let record = self.token_mut(&token);
+            (record.locked_out, record.rests_until) = (false, None);
+        }
+    }
+
     /// The other tokens of the same issuer that are known to have the same owner.
     pub(super) fn same_owner(&self, token: &TokenKey) -> impl Iterator<Item = (&TokenKey, &TokenRecord)> {
         let owner = self.tokens.get(token).and_then(owner_of);
@@ -28,8 +62,13 @@ impl Ledger {
 
     /// Pass a wait that concerns the owner of a token on to all that is known of this owner. An owner who is at a rate
     /// limit of the API can log in at registries; one who is locked out can not, and trying would prolong it.
-    pub(super) fn spare_owner(&self, token: &TokenKey, mut advice: Advice) -> Advice {
-        let Cadence::OwnerNotBefore(_) = advice.cadence else { return advice };
+    pub(super) fn spare_owner(&mut self, token: &TokenKey, mut advice: Advice, now: Moment) -> Advice {
+        let Cadence::OwnerNotBefore(wait) = advice.cadence else { return advice };
+        let mut resting: Vec<TokenKey> = self.same_owner(token).map(|(other, _)| other.clone()).collect();
+        resting.push(token.clone());
+        for token in resting {
+            self.token_mut(&token).rests_until = Some(now.after(wait));
+        }
         let own = self.tokens.get_key_value(token).filter(|_| self.is_locked_out(token));
         for (other, _) in self.same_owner(token) {
             advice.also.push((Ask::Issuer(other.clone()), advice.cadence));

@@ -47,7 +47,7 @@ impl Ledger {
 
     /// The login was refused.
     pub(super) fn refused(&mut self, login: LoginId, at: DateTime<Utc>, now: Moment) -> Advice {
-        let (pace, needed) = (self.rules.pace(), self.rules.needed());
+        let (pace, needed, agreed) = (self.rules.pace(), self.rules.needed(), self.rules.agreed());
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
         record.standing.latest = Some((now, false));
         record.standing.all.refuse(now, pace);
@@ -74,14 +74,17 @@ impl Ledger {
             self.bury(login, at);
             return Advice::just(Cadence::Dead);
         }
+        let disowned = self.doubt_in_incident(login);
         let confirming = self.issuer_is_confirming(login);
         let Some(record) = self.logins.get_mut(&login) else { return Advice::just(Cadence::BackOff) };
         let enough = record.standing.run.count() >= needed || (locked_out && record.standing.all.count() >= needed);
         record.standing.doubted |= enough && !confirming;
         let run = &record.standing.run;
         let second_series = record.token().is_some() && run.lasts(now, pace) && run.lasting() < needed;
-        let mut advice =
-            Advice::just(if incident || (enough && !second_series) { Cadence::BackOff } else { Cadence::Confirm });
+        let all = &record.standing.all;
+        let outlasts = disowned && all.lasts(now, pace) && all.lasting() < agreed;
+        let slowly = !outlasts && (incident || (enough && !second_series));
+        let mut advice = Advice::just(if slowly { Cadence::BackOff } else { Cadence::Confirm });
         advice.at_once.extend(self.issuer_question(login));
         if counted || (incident && self.control_is_due(&host, now)) {
             advice.at_once.extend(self.controls(login, &host));
@@ -101,26 +104,44 @@ impl Ledger {
 
     /// Whether the issuer proves the refusal: refused and disowned often enough, by an issuer that has no incident itself.
     ///
-    /// That holds during an incident of the registry too, so that a real revocation of many tokens is told from it. But then
-    /// the issuer's word must be controlled by a token that was found alive since, or both must go on past the patience:
-    /// one outage may be behind both hosts.
+    /// What an incident of the registry or a lock-out explains is no refusal of this token. During an incident both hosts
+    /// must go on past the patience, so that a real revocation of many tokens is told from it: one outage may be behind
+    /// both, and the issuer alone may err about one token for minutes.
     pub(super) fn issuer_confirms(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let Some(token) = record.token() else { return false };
+        let incident = self.in_incident(&record.host);
+        let (standing, agreed) = (&record.standing, self.rules.agreed());
+        let refusals = if incident { &standing.all } else { &standing.run };
         // What it said before does not confirm a refusal that it could not know of.
-        let repeated = |(at, alive): (Moment, bool)| !alive && Some(at) >= record.standing.all.first();
-        record.standing.refused()
-            && record.standing.all.count() >= self.rules.agreed()
+        let repeated = |(at, alive): (Moment, bool)| !alive && Some(at) >= refusals.first();
+        standing.refused()
+            && refusals.count() >= agreed
+            && !self.is_locked_out(token)
+            && self.is_disowned(token)
             && self.tokens.get(token).is_some_and(|told| {
-                let issuer = self.issuers.get(&token.issuer);
-                let controlled = issuer.and_then(|issuer| issuer.alive_at) >= told.standing.run.first();
-                let both = [&told.standing.run, &record.standing.all];
-                let lasting = both.iter().all(|run| run.lasting() >= self.rules.agreed());
-                told.standing.dead
-                    && told.standing.latest.is_some_and(repeated)
-                    && issuer.is_none_or(|issuer| !issuer.incident)
-                    && (!self.in_incident(&record.host) || controlled || lasting)
+                let lasting = || refusals.lasting() >= agreed && told.standing.run.lasting() >= agreed;
+                told.standing.latest.is_some_and(repeated) && (!incident || lasting())
             })
+    }
+
+    /// Whether its issuer, which has no incident itself, disowns a token for certain.
+    fn is_disowned(&self, token: &TokenKey) -> bool {
+        let issuer = self.issuers.get(&token.issuer);
+        issuer.is_none_or(|issuer| !issuer.incident) && self.tokens.get(token).is_some_and(|told| told.standing.dead)
+    }
+
+    /// During an incident of its registry: whether a login is refused often enough, and its token disowned, but not for long
+    /// enough to be proven. Its last acceptance does not stand for now then.
+    pub(super) fn doubt_in_incident(&mut self, login: LoginId) -> bool {
+        let Some(record) = self.logins.get(&login) else { return false };
+        let refused = record.standing.refused() && record.standing.all.count() >= self.rules.agreed();
+        let disowned = record.token().is_some_and(|token| self.is_disowned(token) && !self.is_locked_out(token));
+        let doubted = refused && disowned && !record.standing.dead && self.in_incident(&record.host);
+        if doubted && let Some(record) = self.logins.get_mut(&login) {
+            record.standing.doubted = true;
+        }
+        doubted
     }
 
     /// Whether the issuer is about to prove the refusal: it disowned the token, less often than it takes. Nothing is in doubt
@@ -172,16 +193,28 @@ impl Ledger {
         }
     }
 
-    /// Whether refusals are left that no dead token explains: one at least, from the start as many as an incident takes.
+    /// Somebody is locked out: an incident that this explains is none.
+    pub(super) fn end_explained_incidents(&mut self) {
+        let hosts = self.registries.iter().filter(|(_, registry)| registry.incident).map(|(host, _)| host);
+        let explained: Vec<_> = hosts.filter(|host| !self.refusals_are_unexplained(host)).cloned().collect();
+        for host in explained {
+            self.end_incident(&host);
+        }
+    }
+
+    /// Whether refusals are left that neither a dead token nor a lock-out explains: one at least, from the start as many as
+    /// an incident takes.
     pub(super) fn refusals_are_unexplained(&self, host: &str) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
         let least = if registry.ever_accepted { 1 } else { NONE_OF };
         registry.canary.refused() || self.refused_parties(host) >= least
     }
 
-    /// How many are refused, and not proven dead: a token under many user names counts once.
+    /// How many are refused, and neither proven dead nor locked out: a token under many user names counts once.
     fn refused_parties(&self, host: &str) -> usize {
-        let refused = |record: &&LoginRecord| record.standing.refused() && !record.standing.dead;
+        let lock_outs = self.lock_outs();
+        let refused =
+            |record: &&LoginRecord| record.standing.refused() && !record.standing.dead && !lock_outs.explain(record);
         let (mut tokens, mut alone) = (BTreeSet::new(), 0);
         for record in self.logins_at(host).map(|(_, record)| record).filter(refused) {
             match record.token() {
@@ -214,7 +247,10 @@ impl Ledger {
     /// that was not heard for longest.
     fn controls(&self, login: LoginId, host: &Arc<str>) -> Vec<Ask> {
         let mut asks: Vec<Ask> = self.canary_question(host).into_iter().collect();
-        let working = self.logins_at(host).filter(|(id, other)| *id != login && other.standing.accepted());
+        let lock_outs = self.lock_outs();
+        let working = self
+            .logins_at(host)
+            .filter(|(id, other)| *id != login && other.standing.accepted() && !lock_outs.explain(other));
         asks.extend(working.min_by_key(|(id, other)| (other.standing.latest, *id)).map(|(id, _)| Ask::Login(id)));
         asks
     }
@@ -232,9 +268,12 @@ impl Ledger {
 
     fn incident_begins(&self, host: &str, now: Moment) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
+        let lock_outs = self.lock_outs();
         // A canary that is denied while a login that works is refused: nothing that is wrong with the login explains it.
         let with_canary = registry.canary.newly_refused(now, self.rules.interval)
-            && self.logins_at(host).any(|(_, record)| record.standing.newly_refused(now, self.rules.interval));
+            && self.logins_at(host).map(|(_, record)| record).any(|record| {
+                record.standing.newly_refused(now, self.rules.interval) && !lock_outs.explain(record)
+            });
         with_canary || self.logins_make_an_incident(host, now, self.rules.interval)
     }
 
@@ -242,11 +281,14 @@ impl Ledger {
     pub(super) fn logins_make_an_incident(&self, host: &str, now: Moment, window: Duration) -> bool {
         let Some(registry) = self.registries.get(host) else { return false };
         let from_the_start = !registry.ever_accepted && self.refused_parties(host) >= NONE_OF;
+        let lock_outs = self.lock_outs();
+        let explained = |record: &LoginRecord| record.standing.refused() && lock_outs.explain(record);
+        let logins = || self.logins_at(host).map(|(_, record)| record).filter(|record| !explained(record));
         // Where a registry takes a token under any user name, one tenant with one token could make as many logins as an
         // incident needs: a token speaks once, with its newest refusal.
         let mut by_token: BTreeMap<&TokenKey, &Standing> = BTreeMap::new();
         let mut alone = Vec::new();
-        for (_, record) in self.logins_at(host).filter(|(_, record)| record.standing.fresh) {
+        for record in logins().filter(|record| record.standing.fresh) {
             match record.token() {
                 Some(token) => {
                     let heard = by_token.entry(token).or_insert(&record.standing);

@@ -163,6 +163,17 @@ impl AccessRecord {
         }
     }
 
+    /// What explained its denial is gone: the denial, proven or not, proves nothing any more.
+    pub(super) fn reopen(&mut self) {
+        if matches!(self.verdict, Some(Proven { yes: false, .. })) {
+            self.verdict = None;
+        }
+        self.run.clear();
+        self.all.clear();
+        self.words = (false, 0);
+        (self.missing_scope, self.doubted) = (false, false);
+    }
+
     /// An incident of the registry began: denials that are not proven count for nothing.
     pub(super) fn incident_began(&mut self) {
         if !matches!(self.verdict, Some(Proven { yes: false, .. })) {
@@ -183,6 +194,8 @@ pub(super) struct TokenRecord {
     pub(super) forbidden_by_policy: bool,
     /// The issuer's last word that was neither a yes nor a no: its owner is locked out.
     pub(super) locked_out: bool,
+    /// Until when nothing is asked about it, since its owner is to be left alone.
+    pub(super) rests_until: Option<Moment>,
     /// Answers in a row whose scope list lacks what pulling needs.
     pub(super) scope_run: Run,
     pub(super) pull_scope_missing: bool,

@@ -163,8 +163,8 @@ impl<'w> Drive<'w> {
     fn launch(&mut self, now: u64) {
         let free = self.concurrency.saturating_sub(self.flights.len());
         for ask in self.schedule.pop_due(moment(now), free) {
-            self.score.asked(now);
             let host = if matches!(ask, Ask::Issuer(_)) { API } else { HOST };
+            self.score.asked(now, usize::from(host == API));
             let opens = self.opens.entry(host).or_default();
             let starts = now.max(*opens);
             *opens = starts + GAP;
@@ -205,6 +205,9 @@ impl<'w> Drive<'w> {
             self.score.paused(self.world.logins[login].owner, now + 60 * MINUTE);
         } else if !flight.honest {
             let waits = wait_of(&flight.answer);
+            if waits > 0 {
+                self.score.holds(usize::from(matches!(flight.ask, Ask::Issuer(_))), now + waits);
+            }
             self.score.hindered(login, now + waits, waits > 0);
         }
         if let Answer::Login(evidence) = &flight.answer

@@ -17,6 +17,8 @@ const SCOPE_BOUND: u64 = ISSUER_INTERVAL + 2 * SPACING + MINUTE;
 /// An incident of a host that is well again ends within this: its questions back off to an interval at most.
 const REGISTRY_RECOVERS: u64 = INTERVAL + 2 * MINUTE;
 const ISSUER_RECOVERS: u64 = ISSUER_INTERVAL + 2 * MINUTE;
+/// Within this after a host opened again all that it had held up is taken up.
+const DRAINS: u64 = 5 * SECOND;
 /// The default of `requestsPerSecond`.
 pub(crate) const PER_SECOND: u32 = 5;
 
@@ -107,6 +109,10 @@ pub(crate) struct Score<'w> {
     held: u64,
     /// Questions that went out, by the second.
     asked: Vec<u32>,
+    /// The same, without those that a host had held up.
+    crowd: Vec<u32>,
+    /// Per host until when it asked to be left alone.
+    opens: [u64; 2],
     well_since: [u64; 2],
     stuck: [bool; 2],
     pub(crate) tally: Tally,
@@ -116,17 +122,38 @@ impl<'w> Score<'w> {
     pub(crate) fn new(world: &'w World) -> Self {
         let seen = vec![Seen::default(); world.logins.len()];
         let tally = Tally { runs: 1, ..Tally::default() };
-        Self { world, seen, hindered: 0, held: 0, asked: Vec::new(), well_since: [0; 2], stuck: [false; 2], tally }
+        Self {
+            world,
+            seen,
+            hindered: 0,
+            held: 0,
+            asked: Vec::new(),
+            crowd: Vec::new(),
+            opens: [0; 2],
+            well_since: [0; 2],
+            stuck: [false; 2],
+            tally,
+        }
     }
 
-    /// A question went out.
-    pub(crate) fn asked(&mut self, now: u64) {
+    /// A question to a host was taken up, to be sent as soon as the host's pace lets it.
+    pub(crate) fn asked(&mut self, now: u64, host: usize) {
         let second = usize::try_from(now / SECOND).unwrap_or_default();
-        if self.asked.len() <= second {
-            self.asked.resize(second + 1, 0);
+        for counts in [&mut self.asked, &mut self.crowd] {
+            if counts.len() <= second {
+                counts.resize(second + 1, 0);
+            }
         }
         self.asked[second] += 1;
+        if now > self.opens[host] + DRAINS {
+            self.crowd[second] += 1;
+        }
         self.tally.exchanges += 1;
+    }
+
+    /// A host asked to be left alone until then.
+    pub(crate) fn holds(&mut self, host: usize, until: u64) {
+        self.opens[host] = self.opens[host].max(until);
     }
 
     /// An answer that was not honest, or none; `held` where all questions to its host have to wait until then. What is
@@ -278,7 +305,8 @@ impl<'w> Score<'w> {
     }
 
     /// After the last minute. An incident that ended must not bring everybody at once: in no second more than the two hosts
-    /// allow, and over an interval not much more than usual.
+    /// allow, and over an interval not much more than usual. What a host had held up by a `Retry-After` is due at its end
+    /// whatever anybody does, and goes out at the host's pace: it counts in the interval alone.
     pub(crate) fn finish(&mut self) {
         let second = |at: u64| usize::try_from(at / SECOND).unwrap_or_default();
         let sums = self.asked.chunks(second(INTERVAL)).map(|chunk| chunk.iter().sum::<u32>());
@@ -290,8 +318,11 @@ impl<'w> Score<'w> {
             if !wide || window.time.end > self.world.ends {
                 continue;
             }
-            let after = self.asked.iter().skip(second(window.time.end)).take(second(INTERVAL));
-            let (peak, sum) = after.fold((0, 0), |(peak, sum), count| (*count.max(&peak), sum + count));
+            let after = |counts: &[u32]| -> Vec<u32> {
+                counts.iter().skip(second(window.time.end)).take(second(INTERVAL)).copied().collect()
+            };
+            let peak = after(&self.crowd).into_iter().max().unwrap_or_default();
+            let sum: u32 = after(&self.asked).into_iter().sum();
             // What comes with new Secrets is asked at once.
             let edited = self.world.logins.iter().any(|login| login.wanted.start > 0);
             if (peak > 2 * PER_SECOND && !edited) || sum > 2 * usual + 20 {

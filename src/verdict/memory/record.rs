@@ -98,6 +98,8 @@ pub struct TokenRecord {
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) locked_out: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rests_until: Option<Stamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) scope_run: Option<RunForm>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) pull_scope_missing: bool,

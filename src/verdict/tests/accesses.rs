@@ -148,6 +148,29 @@ fn the_pull_scope_missing_in_two_answers_is_insufficient_scope() {
     assert_eq!(case.status(1), Status::Valid);
 }
 
+#[test]
+fn a_denial_that_a_missing_scope_explained_is_open_once_the_scope_is_there() {
+    let without = || IssuerAnswer::Alive(facts(Some(&["repo"]), Expiry::Never));
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    for at in [0, 60, 120, 600, 660, 720] {
+        case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
+        case.issuer(at + 1, 1, without());
+    }
+    assert_eq!(case.status(1), Status::InsufficientScope);
+    assert_eq!(case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).granted, Some(false));
+    let advice = case.issuer(3_660, 1, alive());
+    assert_eq!(case.status(1), Status::Unverified);
+    let asked = advice.at_once.iter().any(
+        |ask| matches!(ask, Ask::Access { login: Some(LoginId(1)), repository, .. } if &**repository == REPOSITORY),
+    );
+    assert!(asked, "{:?}", advice.at_once);
+    case.access(3_661, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(case.status(1), Status::Unverified, "one denial proves nothing");
+    case.access(3_721, Some(1), GHCR, AccessAnswer::Granted);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
 #[rstest]
 #[case::absent_is_unknown(None, false)]
 #[case::empty_is_an_empty_list(Some(&[][..]), true)]

@@ -34,6 +34,66 @@ fn a_locked_out_owner_explains_the_refusals() {
     assert_eq!(case.status(2), Status::Rejected);
 }
 
+/// Tokens of these owners, from 1 on, that work.
+fn owned(owners: &[&str]) -> Case {
+    let mut case = Case::new();
+    for (login, owner) in (1..).zip(owners) {
+        case.ghcr(login, login, Accepted);
+        let facts = TokenFacts { owner: Some((*owner).to_owned()), ..TokenFacts::default() };
+        case.issuer(login, login, IssuerAnswer::Alive(facts));
+    }
+    case
+}
+
+#[test]
+fn an_incident_that_a_lock_out_explains_ends() {
+    let mut case = owned(&["alice", "alice", "alice", "alice"]);
+    for login in 1..=3 {
+        case.ghcr(600, login, Refused);
+    }
+    assert!(case.incident(GHCR));
+    case.issuer(601, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    assert!(!case.incident(GHCR));
+    case.ghcr(602, 4, Refused);
+    assert!(!case.incident(GHCR), "nor does another of her logins begin it again");
+    assert_eq!([1, 2, 3, 4].map(|login| case.status(login)), [Status::Valid; 4]);
+    // Once she can authenticate again, three refusals at a time mean what they always did.
+    for login in 1..=4 {
+        case.ghcr(4_200, login, Accepted);
+    }
+    case.issuer(4_201, 2, alive());
+    for login in 1..=3 {
+        case.ghcr(4_800, login, Refused);
+    }
+    assert!(case.incident(GHCR));
+}
+
+#[test]
+fn an_incident_that_a_lock_out_explains_in_part_stands() {
+    let mut case = owned(&["alice", "alice", "bob", "carol"]);
+    for login in 1..=3 {
+        case.ghcr(600, login, Refused);
+    }
+    case.issuer(601, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    assert!(case.incident(GHCR), "bob is not locked out");
+}
+
+#[test]
+fn who_must_be_left_alone_is_no_control() {
+    let mut case = owned(&["alice", "alice", "bob", "carol"]);
+    case.issuer(600, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    // Of those that may be asked, bob's was not heard for longest.
+    assert!(case.issuer(610, 4, IssuerAnswer::Disowned).at_once.contains(&Ask::Issuer(token(3))));
+    assert!(asks_login(&case.ghcr(611, 4, Refused), 3));
+
+    let mut limit = evidence(620, IssuerAnswer::Unproven(Unproven::OwnerThrottled), Some(403));
+    limit.retry_after = Some(Duration::from_secs(60));
+    let mut case = owned(&["alice", "bob", "carol"]);
+    case.ledger.record_issuer(&token(1), &limit, moment(620));
+    assert!(case.issuer(630, 3, IssuerAnswer::Disowned).at_once.contains(&Ask::Issuer(token(2))));
+    assert!(case.issuer(690, 3, IssuerAnswer::Disowned).at_once.contains(&Ask::Issuer(token(1))), "the wait is over");
+}
+
 #[test]
 fn a_lock_out_pauses_all_tokens_of_its_owner_and_no_others() {
     let mut case = Case::new();

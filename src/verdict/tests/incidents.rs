@@ -252,16 +252,64 @@ fn the_issuer_proves_a_revocation_during_an_incident_of_the_registry() {
         assert!(advice.at_once.contains(&Ask::Issuer(token(login))));
     }
     assert!(case.incident(GHCR));
-    case.issuer(605, 1, IssuerAnswer::Disowned);
-    case.ghcr(661, 1, Refused);
-    case.issuer(665, 1, IssuerAnswer::Disowned);
-    case.issuer(666, 8, alive());
-    case.ghcr(721, 1, Refused);
-    assert_eq!(case.status(1), Status::Valid);
-    case.issuer(725, 1, IssuerAnswer::Disowned);
-    assert_eq!(case.status(1), Status::Rejected);
+    let mut disowned = |at| {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at + 1, 8, alive());
+        case.issuer(at + 2, 1, IssuerAnswer::Disowned);
+        case.status(1)
+    };
+    assert_eq!([661, 721].map(&mut disowned), [Status::Valid; 2]);
+    assert_eq!([781, 961, 1_265, 1_325].map(&mut disowned), [Status::Unverified; 4], "disowned, but not for long");
+    assert_eq!(disowned(1_385), Status::Rejected);
     assert_eq!(case.status(2), Status::Valid, "refused like all others, and not disowned");
     assert!(case.incident(GHCR), "the others are refused still");
+}
+
+#[test]
+fn a_token_disowned_for_minutes_during_an_incident_is_unverified() {
+    let mut case = Case::new();
+    for login in 1..=4 {
+        case.ghcr(login, login, Accepted);
+        case.issuer(login, login, alive());
+    }
+    for login in 1..=3 {
+        case.ghcr(600 + login, login, Refused);
+    }
+    for at in [620, 680, 740, 920] {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at + 1, 1, IssuerAnswer::Disowned);
+        case.issuer(at + 2, 4, alive());
+    }
+    assert!(case.incident(GHCR));
+    assert_eq!(case.status(1), Status::Unverified);
+    // Past the patience it is asked in close order, so that a real revocation is not found much later.
+    assert_eq!(case.ghcr(1_239, 1, Refused).cadence, Cadence::Confirm);
+    case.issuer(1_240, 1, alive());
+    case.ghcr(1_300, 1, Accepted);
+    assert_eq!(case.status(1), Status::Valid);
+}
+
+#[test]
+fn what_an_incident_explained_confirms_no_disownment_after_it() {
+    let mut case = Case::new();
+    for login in 1..=4 {
+        case.ghcr(login, login, Accepted);
+        case.issuer(login, login, alive());
+    }
+    for at in [600, 660, 720] {
+        for login in 1..=3 {
+            case.ghcr(at, login, Refused);
+        }
+    }
+    case.ghcr(780, 4, Accepted);
+    assert!(!case.incident(GHCR));
+    for at in [790, 850, 910] {
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+        case.issuer(at + 1, 4, alive());
+    }
+    assert_eq!(case.status(1), Status::Valid, "it was not asked since");
+    case.refuse_ghcr(1, &[920, 980, 1_040]);
+    assert_ne!(case.status(1), Status::Rejected, "the issuer was not heard since the last of them that counts");
 }
 
 #[test]
@@ -286,6 +334,8 @@ fn three_tokens_and_half_disowned_are_an_incident_of_the_issuer() {
     }
     case.issuer(900, 4, alive());
     assert!(!case.incident("api.github.com"));
+    // Nor has the registry one any more.
+    case.ghcr(901, 4, Accepted);
     for at in [960, 1_020, 1_080] {
         case.ghcr(at, 1, Refused);
         case.issuer(at, 1, IssuerAnswer::Disowned);
@@ -421,10 +471,11 @@ fn from_the_start_a_token_counts_once_and_a_dead_one_not_at_all() {
     }
     assert!(ask(1, 15, 15));
     // Another token of the issuer lives: it knows what it says of these.
-    for (at, login) in [(60, 12), (120, 12), (60, 13), (120, 13)] {
+    for (at, login) in [(60, 12), (120, 12), (700, 12), (760, 12), (820, 12), (60, 13), (120, 13)] {
         ask(at, login, login);
     }
-    for at in [60, 120, 180] {
+    for at in [60, 120, 180, 700, 760, 820] {
+        assert_ne!(case.status(12), Status::Rejected);
         case.issuer(at, 12, IssuerAnswer::Disowned);
         case.issuer(at + 1, 99, alive());
     }
@@ -450,16 +501,18 @@ fn an_incident_ends_when_each_refusal_is_explained() {
         case.issuer(721, login, IssuerAnswer::Disowned);
     }
     case.issuer(722, 4, alive());
-    for at in [780, 840] {
+    for at in [780, 840, 900, 1_380, 1_440] {
         for login in 1..=3 {
+            case.ghcr(at, login, Refused);
             case.issuer(at, login, IssuerAnswer::Disowned);
         }
         case.issuer(at + 1, 4, alive());
     }
-    case.issuer(900, 1, IssuerAnswer::Disowned);
-    case.issuer(900, 2, IssuerAnswer::Disowned);
-    assert!(case.incident(GHCR));
-    case.issuer(900, 3, IssuerAnswer::Disowned);
+    for login in 1..=3 {
+        assert!(case.incident(GHCR));
+        case.ghcr(1_500, login, Refused);
+        case.issuer(1_500, login, IssuerAnswer::Disowned);
+    }
     assert_eq!([1, 2, 3].map(|login| case.status(login)), [Status::Rejected; 3]);
     assert!(!case.incident(GHCR));
 }
