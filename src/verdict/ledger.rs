@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::records::{
-    AccessRecord, Asks, Confirmation, HostRecord, IssuerRecord, LoginRecord, RegistryRecord, TokenRecord,
+    AccessRecord, Asks, Confirmation, HostRecord, IssuerRecord, LoginRecord, Proven, RegistryRecord, TokenRecord,
 };
 use super::{AccessView, Advice, LoginView, RegistryView, Rules, TokenView};
 use crate::plan::{Ask, ByLogin, Cadence, Issuer, LoginId, Moment, TokenKey};
@@ -124,8 +124,14 @@ impl Ledger {
                 self.denied(login, host, repository, denial, evidence.at, now)
             }
             (AccessAnswer::LoginRefused, Some(login)) => {
+                let confirming = access.denied_lately && !matches!(access.verdict, Some(Proven { yes: false, .. }));
                 self.password_is_asked_for(login);
-                self.refused_at_access(login, evidence.at, now)
+                let mut advice = self.refused_at_access(login, evidence.at, now);
+                // It goes on once the login is accepted, which one slip must not put off by an interval.
+                if confirming && advice.cadence == Cadence::Routine {
+                    advice.cadence = Cadence::Confirm;
+                }
+                advice
             }
             // Without a login nothing but the access itself can be refused.
             (AccessAnswer::LoginRefused, None) => {

@@ -34,6 +34,12 @@ const FAILED_ONCE: &[(Family, u64)] = &[
     (Family::BothAtOnce, 6652),
     (Family::BothAtOnce, 9938),
     (Family::BothAtOnce, 6181),
+    (Family::RegistryRefuses, 21_051),
+    (Family::RegistryDenies, 20_814),
+    (Family::RegistryDenies, 23_326),
+    (Family::BothAtOnce, 29_222),
+    // A denial of everyone that one refused login kept from being explained.
+    (Family::OrganisationCloses, 24_798),
     // A control that nobody could hear, since its owner was locked out.
     (Family::LockOut, 1708),
     (Family::LockOut, 2675),

@@ -105,7 +105,9 @@ impl Entry {
         let back_off = || {
             let cap = interval.max(timing.spacing);
             let times = 1_u32.checked_shl(self.unproven.saturating_sub(1)).unwrap_or(u32::MAX);
-            timing.spacing.saturating_mul(times).min(cap).mul_f64(1.0 + self.fraction / 10.0).min(cap)
+            let wait = timing.spacing.saturating_mul(times).min(cap).mul_f64(1.0 + self.fraction / 10.0);
+            // What a host held up is asked at one moment, and would stay together for as long as it backs off.
+            if wait < cap { wait } else { cap.mul_f64(0.9 + self.fraction / 10.0).max(timing.spacing) }
         };
         match cadence {
             Cadence::Routine => {

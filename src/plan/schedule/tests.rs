@@ -134,7 +134,8 @@ fn back_off_doubles_up_to_the_interval_and_starts_anew() {
     }
     let doubled = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
     assert!(waits.iter().zip(doubled).all(|(wait, least)| (least..=least * 1.1).contains(wait)), "{waits:?}");
-    assert!(waits[6..70].iter().all(|wait| (wait - 60.0).abs() < 1e-6), "the interval of the issuer: {waits:?}");
+    // Up to a tenth less than the interval of the issuer: by as much as its hash says, so that others are apart from it.
+    assert!(waits[6..70].iter().all(|wait| (54.0..=60.0).contains(wait)), "{waits:?}");
     assert!((1.0..=1.1).contains(&waits[71]), "{waits:?}");
 }
 

@@ -149,6 +149,21 @@ fn the_pull_scope_missing_in_two_answers_is_insufficient_scope() {
 }
 
 #[test]
+fn a_login_refused_once_does_not_put_off_what_is_being_confirmed() {
+    let mut case = Case::new();
+    let refused = |case: &mut Case, at| case.access(at, Some(1), GHCR, AccessAnswer::LoginRefused).cadence;
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    assert_eq!(refused(&mut case, 600), Cadence::Routine, "nothing is being confirmed of the access");
+    case.access(660, Some(1), GHCR, denied(DenialStage::Manifest));
+    assert_eq!(refused(&mut case, 720), Cadence::Confirm);
+    for at in [780, 840, 1_260, 1_320, 1_380] {
+        case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
+    }
+    assert_eq!(case.status(1), Status::Forbidden);
+    assert_eq!(refused(&mut case, 1_980), Cadence::Routine, "it is proven");
+}
+
+#[test]
 fn a_denial_that_a_missing_scope_explained_is_open_once_the_scope_is_there() {
     let without = || IssuerAnswer::Alive(facts(Some(&["repo"]), Expiry::Never));
     let mut case = Case::new();
