@@ -141,7 +141,7 @@ pub(super) fn say(text: &str) {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::cluster::{ContainerKind, ObjectRef, Origin, Pod, PodImage, Resource};
+    use crate::cluster::{ContainerKind, ObjectRef, Origin, Pod, PodImage, PodPulls, Resource};
     use crate::outlook::Snapshot;
     use crate::plan::Registries;
 
@@ -151,15 +151,17 @@ mod tests {
         inventory.synced.extend(Resource::ALL);
         let pod = Pod {
             at: ObjectRef::new(namespace, "app"),
-            service_account: "default".into(),
-            pull_secrets: vec!["absent".into()],
-            admitted_from_service_account: true,
-            images: vec![PodImage {
-                container: "app".into(),
-                kind: ContainerKind::Regular,
-                image: "ghcr.io/org/app:1".into(),
-            }],
-            owner: None,
+            pulls: Arc::new(PodPulls {
+                service_account: "default".into(),
+                pull_secrets: vec!["absent".into()],
+                admitted_from_service_account: true,
+                images: vec![PodImage {
+                    container: "app".into(),
+                    kind: ContainerKind::Regular,
+                    image: "ghcr.io/org/app:1".into(),
+                }],
+                owner: None,
+            }),
             waiting: Vec::new(),
         };
         inventory.pods.insert(pod.at.clone(), Arc::new(pod));

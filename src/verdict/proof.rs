@@ -271,9 +271,10 @@ impl Ledger {
         let lock_outs = self.lock_outs();
         // A canary that is denied while a login that works is refused: nothing that is wrong with the login explains it.
         let with_canary = registry.canary.newly_refused(now, self.rules.interval)
-            && self.logins_at(host).map(|(_, record)| record).any(|record| {
-                record.standing.newly_refused(now, self.rules.interval) && !lock_outs.explain(record)
-            });
+            && self
+                .logins_at(host)
+                .map(|(_, record)| record)
+                .any(|record| record.standing.newly_refused(now, self.rules.interval) && !lock_outs.explain(record));
         with_canary || self.logins_make_an_incident(host, now, self.rules.interval)
     }
 

@@ -234,7 +234,12 @@ pub(crate) fn telling() -> Snapshot {
         forbidden,
         insufficient,
         credential("other", "ignored", "registry.elsewhere.example", Status::Ignored),
-        CredentialRow { username: Arc::default(), ..credential("tools", "empty-user", "ghcr.io", Status::Anonymous) },
+        row(
+            "tools",
+            "empty-user",
+            0,
+            CredentialFacts { username: Arc::default(), ..facts("ghcr.io", Status::Anonymous) },
+        ),
         unsupported,
         unverified,
         rejected,
@@ -361,7 +366,9 @@ pub(crate) fn hostile() -> Snapshot {
     workload.findings = vec![finding.clone()];
     workload.reason = HOSTILE.into();
     workload.fix = HOSTILE.into();
-    let rejected = CredentialRow { status: Status::Rejected, registry: format!("{HOSTILE}/x").into(), ..evil.clone() };
+    let mut rejected = evil.clone();
+    rejected.status = Status::Rejected;
+    rejected.registry = format!("{HOSTILE}/x").into();
     Snapshot {
         generated_at: now(),
         credentials: vec![evil, rejected],

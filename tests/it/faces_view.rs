@@ -30,10 +30,11 @@ fn distances_in_time() {
 
 #[test]
 fn an_expiry_that_is_not_known_is_not_never() {
-    let row = |expires_at, expiry_known| CredentialRow {
-        expires_at,
-        expiry_known,
-        ..credential("a", "b", "c", Status::Valid)
+    let row = |expires_at, expiry_known| {
+        let mut row = credential("a", "b", "c", Status::Valid);
+        row.expires_at = expires_at;
+        row.expiry_known = expiry_known;
+        row
     };
     assert_eq!(expiry(&row(None, None), now()), "unknown");
     assert_eq!(expiry(&row(None, Some(false)), now()), "never");
@@ -74,9 +75,10 @@ fn severity_follows_use() {
 
 #[test]
 fn the_nearest_expiry_comes_first_among_equals() {
-    let row = |name: &str, days: Option<i64>| CredentialRow {
-        expires_at: days.map(|days| now() + TimeDelta::days(days)),
-        ..credential("ci", name, "ghcr.io", Status::Valid)
+    let row = |name: &str, days: Option<i64>| {
+        let mut row = credential("ci", name, "ghcr.io", Status::Valid);
+        row.expires_at = days.map(|days| now() + TimeDelta::days(days));
+        row
     };
     let credentials = vec![
         row("a-unknown", None),
