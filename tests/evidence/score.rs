@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pull_patrol::verdict::Status;
 
 use super::world::{
-    CONFIRMATIONS, Fault, INTERVAL, ISSUER_INTERVAL, Login, MINUTE, SECOND, SPACING, Truth, Why, World,
+    CONFIRMATIONS, Fault, INTERVAL, ISSUER_INTERVAL, Login, MINUTE, SECOND, SPACING, Truth, Why, Window, World,
 };
 
 /// Within this a revocation is found that an honest observer could see.
@@ -314,8 +314,14 @@ impl<'w> Score<'w> {
         usual.sort_unstable();
         let usual = usual.get(usual.len() / 2).copied().unwrap_or_default();
         for window in &self.world.windows {
-            let wide = [Fault::RegistryRefuses, Fault::RegistryDenies, Fault::IssuerDisowns].contains(&window.fault);
-            if !wide || window.time.end > self.world.ends {
+            let wide = |window: &Window| {
+                [Fault::RegistryRefuses, Fault::RegistryDenies, Fault::IssuerDisowns].contains(&window.fault)
+            };
+            let end = window.time.end;
+            // Where another incident is on by then, or begins, its own questions are no burst after this one; what comes
+            // after both is counted at the end of the last.
+            let another = |other: &Window| wide(other) && other.time.start < end + INTERVAL && other.time.end > end;
+            if !wide(window) || end > self.world.ends || self.world.windows.iter().any(another) {
                 continue;
             }
             let after = |counts: &[u32]| -> Vec<u32> {

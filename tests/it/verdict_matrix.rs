@@ -38,6 +38,8 @@ const FAILED_ONCE: &[(Family, u64)] = &[
     (Family::RegistryDenies, 20_814),
     (Family::RegistryDenies, 23_326),
     (Family::BothAtOnce, 29_222),
+    // Questions of an incident of the issuer, taken for a burst after one of the registry.
+    (Family::Everything, 7553),
     // A denial of everyone that one refused login kept from being explained.
     (Family::OrganisationCloses, 24_798),
     // A control that nobody could hear, since its owner was locked out.
