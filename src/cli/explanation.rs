@@ -197,7 +197,7 @@ impl Page<'_> {
             if row.findings.iter().all(|finding| finding.message != why) {
                 self.paragraph(INDENT, &why, Tint::None)?;
             }
-            for finding in row.findings.iter() {
+            for finding in &row.findings {
                 let line = format!("{} {}: {}", finding.severity.as_str(), finding.kind.as_str(), finding.message);
                 self.paragraph(INDENT, &line, Tint::Severity(Some(finding.severity)))?;
             }
