@@ -5,9 +5,11 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box};
 use pull_patrol::credential::{Keyring, decode, parse_image, registry_key};
-use pull_patrol::metrics::SnapshotEncoder;
+use pull_patrol::metrics::{BuildInfo, DaemonMetrics, Exposition, SnapshotEncoder};
 use pull_patrol::plan::{Book, Registries, wanted};
 use pull_patrol::workload::{needed_images, workloads};
 
@@ -107,6 +109,19 @@ fn planned(bencher: Bencher<'_, '_>, secrets: usize) {
     let mut book = Book::new(world::identifier(), Registries::new(&[]).expect("the built-in registries"));
     book.sync(&inventory, &needed_images(&workloads));
     bencher.bench_local(|| wanted(black_box(&book), &workloads, true).len());
+}
+
+/// The first scrape of a snapshot, compressed.
+#[divan::bench(args = [10_000, 20_000], sample_count = 30)]
+fn scraped(bencher: Bencher<'_, '_>, secrets: usize) {
+    let (patrol, _inventory) = world::patrol(Size::of(secrets));
+    let exposition = Exposition::new(Arc::new(DaemonMetrics::new(BuildInfo::compiled()).expect("counters")));
+    let snapshots = [Arc::new(patrol.snapshot()), Arc::new(patrol.snapshot())];
+    let mut turn = 0;
+    bencher.bench_local(|| {
+        turn += 1;
+        exposition.gzip(&snapshots[turn % 2]).expect("a body").parts[0].len()
+    });
 }
 
 #[divan::bench(args = SIZES, sample_count = 10)]

@@ -69,10 +69,12 @@ impl Value {
     }
 
     fn write(self, out: &mut String) {
+        let mut digits = itoa::Buffer::new();
         // Writing to a string cannot fail.
         let _ = match self {
-            Self::Count(value) => write!(out, "{value}"),
-            Self::Seconds(value) => write!(out, "{value}"),
+            // There are hundreds of thousands of numbers in a scrape, and this is faster than a formatter.
+            Self::Count(value) => out.write_str(digits.format(value)),
+            Self::Seconds(value) => out.write_str(digits.format(value)),
             Self::Float(value) if value.is_nan() => out.write_str("NaN"),
             Self::Float(value) if value.is_infinite() => out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" }),
             Self::Float(value) => write!(out, "{value}"),
@@ -82,6 +84,11 @@ impl Value {
 
 /// A label value: backslash, double quote and line feed are escaped, everything else stands as it is.
 fn escape(out: &mut String, text: &str) {
+    // Hardly any text has one of them, and to look at all bytes at once is faster than to stop at the first.
+    if !text.bytes().fold(false, |found, byte| found | matches!(byte, b'\\' | b'"' | b'\n')) {
+        out.push_str(text);
+        return;
+    }
     let mut rest = text;
     while let Some(at) = rest.find(['\\', '"', '\n']) {
         out.push_str(&rest[..at]);
@@ -107,7 +114,9 @@ mod tests {
 
     #[test]
     fn values_are_as_prometheus_reads_them() {
+        assert_eq!(line(Value::Count(0)), "m 0\n");
         assert_eq!(line(Value::Count(u64::MAX)), "m 18446744073709551615\n");
+        assert_eq!(line(Value::Seconds(i64::MIN)), "m -9223372036854775808\n");
         assert_eq!(line(Value::Seconds(-5)), "m -5\n");
         assert_eq!(line(Value::Float(1.5)), "m 1.5\n");
         assert_eq!(line(Value::Float(f64::NAN)), "m NaN\n");
