@@ -160,7 +160,7 @@ impl Changes {
         for row in &snapshot.credentials {
             let known = if before.is_empty() { None } else { before.remove(&place(row)) };
             let told = if self.is_held(row, &incidents) {
-                known
+                known.or_else(|| self.restored(row))
             } else {
                 self.turn(row, known, snapshot.generated_at, &mut changes)
             };
@@ -242,9 +242,19 @@ impl Changes {
         Some(Told { status: Some(row.status), token: Arc::clone(&row.token_id), expiring: None })
     }
 
-    /// Whether all that is known of a credential is from before this process.
+    /// Whether what makes the status of a credential is from before this process. A denial stays one of a former life though
+    /// its login was accepted again since.
     fn is_restored(&self, row: &CredentialRow) -> bool {
-        row.last_verdict_at.max(row.last_probe_at).is_some_and(|at| at < self.since)
+        let denied_at = row.denied_at.filter(|_| matches!(row.status, Status::Forbidden | Status::InsufficientScope));
+        let at = denied_at.or_else(|| row.last_verdict_at.max(row.last_probe_at));
+        at.is_some_and(|at| at < self.since)
+    }
+
+    /// What was told in a former life of a credential that an incident holds from the first look on.
+    fn restored(&self, row: &CredentialRow) -> Option<Told> {
+        let of_text = matches!(row.status, Status::Malformed | Status::Anonymous);
+        let told = || Told { status: Some(row.status), token: Arc::clone(&row.token_id), expiring: None };
+        (Reason::of(row.status).is_some() && !of_text && self.is_restored(row)).then(told)
     }
 
     /// Whether an incident of its registry, or of the issuer of its tokens, is suspected.

@@ -164,6 +164,8 @@ pub(super) struct JudgedEntry<'l> {
     findings: Vec<&'l Finding>,
     /// Repositories that workloads need and that are proven denied.
     pub(super) denied: BTreeSet<String>,
+    /// When the newest of these denials was proven.
+    denied_at: Option<DateTime<Utc>>,
     /// A pull proved that it can pull what an anonymous pull cannot.
     pull_proven: bool,
     /// Expiry of its token as told by the issuer or by itself.
@@ -213,6 +215,7 @@ pub(super) fn judge_entries<'l>(
             login: None,
             findings: Vec::new(),
             denied: BTreeSet::new(),
+            denied_at: None,
             pull_proven: false,
             expires_at: entry.self_described_expiry,
         };
@@ -303,6 +306,7 @@ fn needed_accesses(
         all.pull_proven |= access.granted == Some(true) && anonymous() == Some(false);
         if access.granted == Some(false) {
             judged.denied.insert(format!("{host}/{path}"));
+            judged.denied_at = judged.denied_at.max(access.last_verdict_at);
         }
         all.accesses.push(access);
     }
@@ -418,6 +422,7 @@ impl<'a> Maker<'_, 'a> {
             entries: 1,
             siblings: 0,
             denied: Box::default(),
+            denied_at: None,
         }
     }
 
@@ -447,6 +452,7 @@ impl<'a> Maker<'_, 'a> {
             entries: row.entries.len(),
             siblings: row.record.credentials.len().saturating_sub(row.entries.len()),
             denied: verdict.denied.iter().map(|repository| Arc::from(&**repository)).collect(),
+            denied_at: verdict.denied_at,
         }
     }
 

@@ -107,6 +107,8 @@ pub struct CredentialFacts {
     pub siblings: usize,
     /// Repositories (with their host) that workloads need and that are proven denied.
     pub denied: Box<[Arc<str>]>,
+    /// When the newest of these denials was proven.
+    pub denied_at: Option<DateTime<Utc>>,
 }
 
 impl CredentialRow {

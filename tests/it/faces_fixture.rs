@@ -44,6 +44,7 @@ fn facts(registry: &str, status: Status) -> CredentialFacts {
         entries: 1,
         siblings: 0,
         denied: Box::default(),
+        denied_at: None,
     }
 }
 

@@ -242,6 +242,34 @@ fn what_a_former_life_proved_is_not_told_again_but_its_end_is() {
     assert_eq!(reasons(&changes.follow(&snapshot(&[row(Status::Valid, "t")], None))), [Reason::CredentialRecovered]);
 }
 
+/// The status is from before, and this process has heard of the login already when it is first shown.
+#[test]
+fn a_denial_of_a_former_life_is_not_told_again_because_the_login_was_heard_since() {
+    let mut denied = row(Status::Forbidden, "t");
+    let proven = denied.last_verdict_at.unwrap();
+    let started = proven + TimeDelta::seconds(1);
+    denied.denied_at = Some(proven);
+    (denied.last_verdict_at, denied.last_probe_at) = (Some(started), Some(started));
+    let mut changes = Changes::new(World::cluster().registries(), started);
+    assert_eq!(changes.follow(&snapshot(&[denied.clone()], None)), []);
+    assert_eq!(changes.follow(&snapshot(&[of(denied.clone(), Status::Forbidden, "t")], None)), []);
+    denied.denied_at = Some(started);
+    let another = of(denied, Status::Forbidden, "another");
+    assert_eq!(reasons(&changes.follow(&snapshot(&[another], None))), [Reason::CredentialForbidden]);
+}
+
+#[test]
+fn what_a_former_life_proved_is_not_told_after_the_incident_that_held_it() {
+    let proven = row(Status::Rejected, "t").last_verdict_at.unwrap();
+    let started = proven + TimeDelta::seconds(1);
+    let mut changes = Changes::new(World::cluster().registries(), started);
+    assert_eq!(changes.follow(&snapshot(&[row(Status::Rejected, "t")], Some(GHCR))), []);
+    let mut again = row(Status::Rejected, "t");
+    (again.last_verdict_at, again.last_probe_at) = (Some(started), Some(started));
+    assert_eq!(changes.follow(&snapshot(&[again], None)), []);
+    assert_eq!(reasons(&changes.follow(&snapshot(&[row(Status::Valid, "t")], None))), [Reason::CredentialRecovered]);
+}
+
 #[test]
 fn a_wall_clock_that_is_set_back_silences_nothing() {
     let mut changes = Changes::new(World::cluster().registries(), now() + TimeDelta::hours(1));

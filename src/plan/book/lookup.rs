@@ -39,7 +39,7 @@ pub struct PodKeyring<'a> {
 pub struct Matched<'a> {
     /// Name of its Secret.
     pub secret: Arc<str>,
-    /// Position of the credential in [`SecretRecord::credentials`].
+    /// Position of the credential in [`Contents::credentials`](super::Contents::credentials).
     pub entry: usize,
     /// The credential.
     pub credential: &'a CredentialEntry,
