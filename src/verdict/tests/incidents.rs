@@ -323,6 +323,8 @@ fn three_tokens_and_half_disowned_are_an_incident_of_the_issuer() {
         case.issuer(600 + login, login, IssuerAnswer::Disowned);
     }
     assert!(case.incident("api.github.com"));
+    case.ledger.retain_hosts(|_| true);
+    assert!(case.incident("api.github.com"), "an issuer with tokens is not forgotten");
     for at in [700, 760, 820] {
         for login in 1..=3 {
             assert_eq!(case.issuer(at, login, IssuerAnswer::Disowned).cadence, Cadence::BackOff);
