@@ -31,6 +31,7 @@ mod line;
 mod live_watch;
 mod manifests;
 mod matrix;
+mod metrics_docs;
 mod overload;
 #[path = "../panels/mod.rs"]
 mod panels;
