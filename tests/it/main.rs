@@ -61,4 +61,5 @@ mod support;
 mod token_ids;
 mod truth;
 mod verdict_matrix;
+mod web_http2;
 mod web_secure;
