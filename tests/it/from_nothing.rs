@@ -74,6 +74,7 @@ async fn mount(desk: &Desk<'_>) {
     let pod = get("deployment").await["spec"]["template"]["spec"].take();
     let args = pod["containers"][0]["args"].as_array().expect("arguments").clone();
     assert_eq!(args[..2], ["serve", "--config.file=/etc/pull-patrol/config.yaml"]);
+    assert_eq!(pod["containers"][0]["image"], "registry.example.com/pull-patrol:0.1.0");
     assert_eq!(pod["volumes"][0]["configMap"]["name"], "pull-patrol");
     let config = get("configmap").await;
     desk.write("config.yaml", config["data"]["config.yaml"].as_str().expect("a config"));
@@ -96,7 +97,9 @@ async fn the_commands_of_the_document_lead_to_a_firing_alert_and_to_its_end() {
             "api": world.github_api_url(), "plainHttp": true, "allowPrivateAddresses": true}],
         "probe": {"interval": "6s", "confirmationSpacing": "1s"}, "issuer": {"interval": "60s"},
     });
-    desk.write("values.yaml", &json!({ "config": config }).to_string());
+    let mut values: Value = serde_saphyr::from_str(&block("values")).expect("YAML");
+    values["config"] = config;
+    desk.write("values.yaml", &values.to_string());
 
     let made = desk.paste(&block("install"), &[]).await.expect_success("install");
     assert!(made.contains("deployment.apps/pull-patrol") && made.contains("serviceaccount/pull-patrol"), "{made}");
@@ -111,7 +114,7 @@ async fn the_commands_of_the_document_lead_to_a_firing_alert_and_to_its_end() {
     let alertmanager = Alertmanager::start_with(&hurried(&routes, 30)).await;
     desk.write("pull-patrol.rules.yaml", &hurried(&desk.read("pull-patrol.rules.yaml"), 60));
     let target = daemon.url().trim_start_matches("http://");
-    let places = [("pull-patrol.pull-patrol.svc:9797", target), ("localhost:9093", alertmanager.address())];
+    let places = [("localhost:9797", target), ("localhost:9093", alertmanager.address())];
     let prometheus = places.iter().fold(block("prometheus.yml"), |text, (theirs, ours)| {
         assert!(text.contains(theirs), "{text}");
         text.replace(theirs, ours)

@@ -44,6 +44,39 @@ async fn what_cannot_be_meant_is_refused_in_words() {
     }
 }
 
+/// What Helm prints after an installation. Only Helm 4 tells it without a cluster.
+async fn notes(args: &[&str]) -> String {
+    let chart = chart();
+    let fixed = ["install", "patrol", &*chart.to_string_lossy(), "--namespace=monitoring", "--dry-run=client"];
+    let output = run(&program("HELM"), fixed.iter().chain(args).map(|arg| (*arg).to_owned())).await;
+    let said = output.expect_success(&format!("helm install {args:?}"));
+    said.split_once("\nNOTES:\n").expect("the notes").1.to_owned()
+}
+
+#[tokio::test]
+async fn the_notes_say_what_is_patrolled_and_where_it_is_seen() {
+    for file in fixtures("valid") {
+        let said = notes(&[&values_flag(&file)]).await;
+        assert!(said.contains("port-forward") && said.contains("http://127.0.0.1:9797/"), "{said}");
+        for odd in ["<nil>", "map[", "<no value>", "\n\n\n"] {
+            assert!(!said.contains(odd), "{}: {said}", file.display());
+        }
+    }
+    let plain = notes(&[]).await;
+    assert!(plain.contains("patrols all namespaces.") && plain.contains("is not published yet"), "{plain}");
+    assert!(plain.contains("deployment/patrol-pull-patrol 9797"), "{plain}");
+    assert!(plain.contains("scrape patrol-pull-patrol.monitoring.svc:9797."), "{plain}");
+    let few = ["--set=image.repository=x/y,rbac.secrets=none", "--set=config.scope.excludeNamespaces={kube-system}"];
+    let few = notes(&few).await;
+    assert!(few.contains("all namespaces but kube-system.") && few.contains("It may not read Secrets"), "{few}");
+    assert!(!few.contains("published"), "{few}");
+    let replicas = notes(&["--set=replicas=2,config.leaderElection.enabled=true"]).await;
+    assert!(replicas.contains("-n monitoring get lease pull-patrol -o"), "{replicas}");
+    assert!(replicas.contains("scrape port 9797 of each pod."), "{replicas}");
+    let shards = notes(&["--set=shards=3,web.existingSecret=web"]).await;
+    assert!(shards.contains("pod/patrol-pull-patrol-0 9797") && shards.contains("https://"), "{shards}");
+}
+
 #[tokio::test]
 async fn both_helms_make_the_same() {
     for file in fixtures("valid") {
