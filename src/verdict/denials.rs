@@ -2,6 +2,7 @@
 //! of its own, told from accesses that were taken away.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -192,6 +193,22 @@ impl Ledger {
         token.issuer.is_github().then(|| Ask::Issuer(token.clone()))
     }
 
+    /// The issuer told why: denials that it explains and that are not proven are asked about again in close order, also where
+    /// they had backed off while it was not heard.
+    pub(super) fn confirm_explained(&self, token: &TokenKey, mut advice: Advice) -> Advice {
+        let open = |access: &AccessRecord| access.denied_lately && !access.verdict.is_some_and(|verdict| !verdict.yes);
+        let logins = self.tokens.get(token).into_iter().flat_map(|record| &record.logins);
+        for (login, record) in logins.filter_map(|login| Some((*login, self.logins.get(login)?))) {
+            for (repository, access) in record.accesses.iter().filter(|(_, access)| open(access)) {
+                if self.is_explained(Some(login), repository, access.all.first()) {
+                    advice.also.push((access_question(login, &record.host, repository), Cadence::Confirm));
+                }
+            }
+        }
+        advice.also.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        advice
+    }
+
     /// Whether the issuer was not heard of the token of a login since its denials began.
     fn reason_is_due(&self, login: Option<LoginId>, first: Option<Moment>) -> bool {
         let token = login.and_then(|login| self.logins.get(&login)?.token());
@@ -243,6 +260,17 @@ impl Ledger {
                 record.accesses.values_mut().for_each(&mut turn);
             }
         }
+    }
+}
+
+/// The question whether a login may pull.
+pub(super) fn access_question(login: LoginId, host: &Arc<str>, repository: &str) -> Ask {
+    Ask::Access {
+        host: Arc::clone(host),
+        login: Some(login),
+        repository: Arc::from(repository),
+        // It is no part of what a question is.
+        reference: Arc::from(""),
     }
 }
 
