@@ -5,16 +5,97 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use super::about::{ALWAYS, About, Kind};
 use super::process::ProcessCollector;
 use crate::cluster::EventOutcome;
 use crate::probe::{Outcome, ProbeKind};
 
 /// From a registry in the same rack to one that nearly times out (10 s by default), and what retries add.
 const PROBE_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+static BUILD_INFO: About = About::gauge(
+    "pullpatrol_build_info",
+    [&["version", "revision", "rustc"], &[]],
+    ALWAYS,
+    "What this binary was built from.",
+);
+static PROBES: About = About::counter(
+    "pullpatrol_probes_total",
+    [&["registry", "kind", "outcome"], &[]],
+    "for each configured registry, from 0",
+    "Exchanges with registries and issuers, by how they ended.",
+);
+static PROBE_DURATION: About = About {
+    name: "pullpatrol_probe_duration_seconds",
+    kind: Kind::Histogram(&PROBE_BUCKETS),
+    labels: [&["registry", "kind"], &[]],
+    emitted: "after the first exchange of its kind",
+    help: "How long exchanges with registries and issuers took.",
+};
+static WATCH_ERRORS: About = About::counter(
+    "pullpatrol_watch_errors_total",
+    [&["resource", "reason"], &[]],
+    "always, from 0",
+    "Errors of lists and watches at the Kubernetes API.",
+);
+static EVENTS: About = About::counter(
+    "pullpatrol_events_total",
+    [&["outcome"], &[]],
+    "always, from 0",
+    "Kubernetes Events on pull Secrets, by how they fared.",
+);
+static LEADER: About =
+    About::gauge("pullpatrol_leader", [&[], &[]], ALWAYS, "1 while this daemon probes, 0 while it stands by.");
+static LEASE_ERRORS: About = About::counter(
+    "pullpatrol_lease_errors_total",
+    [&["reason"], &[]],
+    "always, from 0",
+    "Requests about the Lease of the election that failed.",
+);
+static RELOAD_WELL: About = About::gauge(
+    "pullpatrol_config_last_reload_successful",
+    [&[], &[]],
+    "with a config file",
+    "Whether the config file could be used when it was read last.",
+);
+static RELOADED_AT: About = About::gauge(
+    "pullpatrol_config_last_reload_success_timestamp_seconds",
+    [&[], &[]],
+    "with a config file",
+    "When the config file was last read and could be used.",
+);
+static LAG: About =
+    About::gauge("pullpatrol_schedule_lag_seconds", [&[], &[]], ALWAYS, "How late the most overdue exchange is.");
+static STATE_SAVED: About = About::gauge(
+    "pullpatrol_state_saved_timestamp_seconds",
+    [&[], &[]],
+    "after the first save of the state",
+    "When the state was saved last.",
+);
+static STATE_ERRORS: About = About::counter(
+    "pullpatrol_state_errors_total",
+    [&["reason"], &[]],
+    "where a state is configured, from 0",
+    "States that could not be read, taken over or saved.",
+);
+
+/// What is told about each.
+pub(super) static ALL: [&About; 12] = [
+    &BUILD_INFO,
+    &PROBES,
+    &PROBE_DURATION,
+    &WATCH_ERRORS,
+    &EVENTS,
+    &LEADER,
+    &LEASE_ERRORS,
+    &RELOAD_WELL,
+    &RELOADED_AT,
+    &LAG,
+    &STATE_SAVED,
+    &STATE_ERRORS,
+];
 
 /// What this binary was built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,64 +159,24 @@ impl DaemonMetrics {
     /// All at zero; `pullpatrol_leader` at 1, since without an election there is one daemon.
     pub fn new(build: BuildInfo) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let probes = IntCounterVec::new(
-            Opts::new("pullpatrol_probes_total", "Exchanges with registries and issuers, by how they ended."),
-            &["registry", "kind", "outcome"],
-        )?;
-        let probe_duration = HistogramVec::new(
-            HistogramOpts::new(
-                "pullpatrol_probe_duration_seconds",
-                "How long exchanges with registries and issuers took.",
-            )
-            .buckets(PROBE_BUCKETS.to_vec()),
-            &["registry", "kind"],
-        )?;
-        let watch_errors = IntCounterVec::new(
-            Opts::new("pullpatrol_watch_errors_total", "Errors of lists and watches at the Kubernetes API."),
-            &["resource", "reason"],
-        )?;
-        let events = IntCounterVec::new(
-            Opts::new("pullpatrol_events_total", "Kubernetes Events on pull Secrets, by how they fared."),
-            &["outcome"],
-        )?;
+        let probes = PROBES.counters()?;
+        let probe_duration = PROBE_DURATION.histograms(&PROBE_BUCKETS)?;
+        let watch_errors = WATCH_ERRORS.counters()?;
+        let events = EVENTS.counters()?;
         for outcome in EventOutcome::ALL {
             events.with_label_values(&[outcome.as_str()]);
         }
-        let leader = IntGauge::new("pullpatrol_leader", "1 while this daemon probes, 0 while it stands by.")?;
+        let leader = IntGauge::with_opts(LEADER.options())?;
         leader.set(1);
-        let lag = Gauge::new("pullpatrol_schedule_lag_seconds", "How late the most overdue exchange is.")?;
+        let lag = Gauge::with_opts(LAG.options())?;
         // Without labels, but a gauge alone would tell of a save before there was one.
-        let state_saved = IntGaugeVec::new(
-            Opts::new("pullpatrol_state_saved_timestamp_seconds", "When the state was saved last."),
-            &[],
-        )?;
-        let state_errors = IntCounterVec::new(
-            Opts::new("pullpatrol_state_errors_total", "States that could not be read, taken over or saved."),
-            &["reason"],
-        )?;
-        let lease_errors = IntCounterVec::new(
-            Opts::new("pullpatrol_lease_errors_total", "Requests about the Lease of the election that failed."),
-            &["reason"],
-        )?;
+        let state_saved = STATE_SAVED.gauges()?;
+        let state_errors = STATE_ERRORS.counters()?;
+        let lease_errors = LEASE_ERRORS.counters()?;
         // Without labels, but there is nothing to tell of a config file that is not there.
-        let reload_well = IntGaugeVec::new(
-            Opts::new(
-                "pullpatrol_config_last_reload_successful",
-                "Whether the config file could be used when it was read last.",
-            ),
-            &[],
-        )?;
-        let reloaded_at = IntGaugeVec::new(
-            Opts::new(
-                "pullpatrol_config_last_reload_success_timestamp_seconds",
-                "When the config file was last read and could be used.",
-            ),
-            &[],
-        )?;
-        let build_info = IntGaugeVec::new(
-            Opts::new("pullpatrol_build_info", "What this binary was built from."),
-            &["version", "revision", "rustc"],
-        )?;
+        let reload_well = RELOAD_WELL.gauges()?;
+        let reloaded_at = RELOADED_AT.gauges()?;
+        let build_info = BUILD_INFO.gauges()?;
         build_info.with_label_values(&[build.version, build.revision, build.rustc]).set(1);
 
         registry.register(Box::new(probes.clone()))?;

@@ -24,7 +24,7 @@ impl SnapshotEncoder {
     pub fn fill(&mut self, snapshot: &Snapshot, out: &mut String, enough: usize) -> bool {
         while let Some(family) = FAMILIES.get(self.family) {
             if !self.header_written {
-                header(out, family.name, family.help);
+                header(out, &family.about);
                 self.header_written = true;
             }
             let rows = (family.rows)(snapshot);
@@ -32,7 +32,7 @@ impl SnapshotEncoder {
                 if out.len() >= enough.max(1) {
                     return true;
                 }
-                (family.write)(snapshot, self.row, &mut Series::new(out, family.name));
+                (family.write)(snapshot, self.row, &mut Series::new(out, family.about.name));
                 self.row += 1;
             }
             *self = Self { family: self.family + 1, ..Self::default() };

@@ -6,24 +6,37 @@ use std::path::{Path, PathBuf};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, Gauge, Opts};
+use prometheus::{Counter, Gauge};
+
+use super::about::{ALWAYS, About, Kind};
 
 /// Clock ticks per second in what the kernel tells user space: `USER_HZ`, which is 100 on every architecture that
 /// Rust's tier 1 and 2 targets of Linux know (proc(5), time(7)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Name and help of each, in the order of [`Reading::values`]. The first is a counter, the others are gauges.
-const NAMES: [(&str, &str); 6] = [
-    ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds."),
-    ("process_resident_memory_bytes", "Resident memory size in bytes."),
-    ("process_virtual_memory_bytes", "Virtual memory size in bytes."),
-    ("process_open_fds", "Number of open file descriptors."),
-    ("process_max_fds", "Maximum number of open file descriptors."),
-    ("process_start_time_seconds", "Start time of the process since unix epoch in seconds."),
-];
+/// When there is one.
+const PROC: &str = "where `/proc` tells it";
 
-/// Name and help of the number of tasks.
-const TASKS: (&str, &str) = ("pullpatrol_tasks", "Tasks alive in the runtime: exchanges, watches and connections.");
+/// What is told about each: that of [`Reading::values`] in its order, and the tasks.
+pub(super) static ALL: [About; 7] = [
+    About::counter("process_cpu_seconds_total", [&[], &[]], PROC, "Total user and system CPU time spent in seconds."),
+    About::gauge("process_resident_memory_bytes", [&[], &[]], PROC, "Resident memory size in bytes."),
+    About::gauge("process_virtual_memory_bytes", [&[], &[]], PROC, "Virtual memory size in bytes."),
+    About::gauge("process_open_fds", [&[], &[]], PROC, "Number of open file descriptors."),
+    About::gauge("process_max_fds", [&[], &[]], PROC, "Maximum number of open file descriptors."),
+    About::gauge(
+        "process_start_time_seconds",
+        [&[], &[]],
+        PROC,
+        "Start time of the process since unix epoch in seconds.",
+    ),
+    About::gauge(
+        "pullpatrol_tasks",
+        [&[], &[]],
+        ALWAYS,
+        "Tasks alive in the runtime: exchanges, watches and connections.",
+    ),
+];
 
 /// Reads `/proc` and the runtime at each scrape. What cannot be read is absent.
 #[derive(Debug)]
@@ -38,8 +51,8 @@ impl ProcessCollector {
     }
 
     fn at(proc: PathBuf) -> Result<Self, prometheus::Error> {
-        let descriptions = NAMES.iter().chain([&TASKS]).map(|(name, help)| {
-            Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), std::collections::HashMap::new())
+        let descriptions = ALL.iter().map(|about| {
+            Desc::new(about.name.to_owned(), about.help.to_owned(), Vec::new(), std::collections::HashMap::new())
         });
         Ok(Self { proc, descriptions: descriptions.collect::<Result<_, _>>()? })
     }
@@ -52,16 +65,14 @@ impl Collector for ProcessCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let values = Reading::take(&self.proc).values();
-        let named = NAMES.iter().zip(values).chain([(&TASKS, alive_tasks())]);
-        let families = named.filter_map(|((name, help), value)| {
+        let families = ALL.iter().zip(values.into_iter().chain([alive_tasks()])).filter_map(|(about, value)| {
             let value = value?;
-            let options = Opts::new(*name, *help);
-            if name.ends_with("_total") {
-                let counter = Counter::with_opts(options).ok()?;
+            if about.kind == Kind::Counter {
+                let counter = Counter::with_opts(about.options()).ok()?;
                 counter.inc_by(value);
                 Some(counter.collect())
             } else {
-                let gauge = Gauge::with_opts(options).ok()?;
+                let gauge = Gauge::with_opts(about.options()).ok()?;
                 gauge.set(value);
                 Some(gauge.collect())
             }

@@ -5,9 +5,11 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
-/// The `HELP` and `TYPE` lines of a gauge. Help texts are ours and need no escape.
-pub(super) fn header(out: &mut String, name: &str, help: &str) {
-    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " gauge\n"] {
+use super::about::About;
+
+/// The `HELP` and `TYPE` lines of a family. Help texts are ours and need no escape.
+pub(super) fn header(out: &mut String, about: &About) {
+    for part in ["# HELP ", about.name, " ", about.help, "\n# TYPE ", about.name, " ", about.kind.as_str(), "\n"] {
         out.push_str(part);
     }
 }

@@ -256,7 +256,9 @@ async fn a_refusal_that_another_host_made_does_not_survive_the_reload_that_mends
         patrol.begin();
     }
     assert_eq!(patrol.verdict(&ask).accepted, Some(false));
+    let decoded = patrol.book.decoded();
     patrol.ordered(registries(|registry| registry.requests_per_second = 50.0));
+    assert_eq!(patrol.book.decoded(), decoded, "no Secret is read again where the list has the same hosts and issuers");
     assert_eq!(patrol.verdict(&ask).accepted, None);
     assert_eq!(patrol.begin(), std::slice::from_ref(&ask), "at once, not after the interval of dead logins");
     patrol.record(&finished(&ask, evidence(LoginAnswer::Accepted, None)));

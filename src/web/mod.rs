@@ -9,6 +9,7 @@ mod explain;
 mod filter;
 mod guard;
 mod health;
+mod idle;
 mod page;
 mod reload;
 mod scrape;

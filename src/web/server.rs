@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::guard;
+use super::idle::UnderWay;
 use super::secure::Secure;
 use super::stall::StallGuard;
 
@@ -42,8 +44,8 @@ pub struct Limits {
     /// Connections at once, over all listeners. One more cuts the oldest: whoever opens many and says nothing must not
     /// keep the next scrape and the kubelet's liveness probe waiting.
     pub connections: usize,
-    /// From the first wait for a request to the end of its head. It bounds idle connections as well, so it must be
-    /// longer than a common scrape interval or scrapers connect anew each time.
+    /// From the first wait for a request to the end of its head. It bounds idle connections as well (in HTTP/2 those without a
+    /// request under way), so it must be longer than a common scrape interval or scrapers connect anew each time.
     pub request_head: Duration,
     /// How long a client may take nothing of an answer.
     pub stalled_write: Duration,
@@ -163,6 +165,8 @@ pub async fn serve_secure<L: Listener>(
 struct Http {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
+    /// How long a connection of HTTP/2 may ask for nothing.
+    idle: Duration,
     drain: Duration,
 }
 
@@ -176,7 +180,7 @@ impl Http {
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
-        Self { one, two, drain: limits.drain }
+        Self { one, two, idle: limits.request_head, drain: limits.drain }
     }
 
     /// One connection, from its first byte to its last. What goes wrong here is the client's: it hung up, was too slow, or
@@ -207,20 +211,7 @@ impl Http {
                 };
                 let speaks_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 if speaks_two {
-                    let io = TokioIo::new(stream);
-                    let mut connection = std::pin::pin!(self.two.serve_connection(io, service));
-                    let ended = tokio::select! {
-                        ended = connection.as_mut() => Some(ended),
-                        () = stop.cancelled() => None,
-                        () = sleep(LIFE) => None,
-                    };
-                    if let Some(ended) = ended {
-                        ended
-                    } else {
-                        connection.as_mut().graceful_shutdown();
-                        // Whoever is in the middle of an answer may take the rest of it.
-                        tokio::time::timeout(self.drain, connection).await.unwrap_or(Ok(()))
-                    }
+                    self.speak_two(stream, service, stop).await
                 } else {
                     self.speak_one(stream, service, stop).await
                 }
@@ -229,6 +220,36 @@ impl Http {
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+
+    /// HTTP/2, until the client has enough, has asked for nothing for too long or has been here for too long, or `stop`.
+    async fn speak_two<I, S>(
+        &self,
+        io: I,
+        service: TowerToHyperService<S>,
+        stop: CancellationToken,
+    ) -> Result<(), hyper::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: tower::Service<hyper::Request<Incoming>, Response = axum::response::Response> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+    {
+        let under_way = UnderWay::new();
+        let counted = hyper::service::service_fn(|request| {
+            let (held, answer) = (under_way.hold(), service.call(request));
+            async move { Ok::<_, S::Error>(answer.await?.map(|body| held.with(body))) }
+        });
+        let mut connection = std::pin::pin!(self.two.serve_connection(TokioIo::new(io), counted));
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+            () = under_way.idle_for(self.idle) => {}
+            () = sleep(LIFE) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        // Whoever is in the middle of an answer may take the rest of it.
+        tokio::time::timeout(self.drain, connection).await.unwrap_or(Ok(()))
     }
 
     /// HTTP/1.1, until the client has enough or `stop`.

@@ -31,6 +31,7 @@ mod line;
 mod live_watch;
 mod manifests;
 mod matrix;
+mod metrics_docs;
 mod overload;
 #[path = "../panels/mod.rs"]
 mod panels;
@@ -60,4 +61,5 @@ mod support;
 mod token_ids;
 mod truth;
 mod verdict_matrix;
+mod web_http2;
 mod web_secure;

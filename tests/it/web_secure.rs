@@ -19,13 +19,13 @@ use crate::support::real::{checkout, install_tls_provider, program, run};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A certificate authority.
-struct Authority {
+pub(crate) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -34,12 +34,17 @@ impl Authority {
     }
 
     /// Certificate and key for some names.
-    fn issue(&self, names: &[&str]) -> (String, String) {
+    pub(crate) fn issue(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(names).expect("names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
+    }
+
+    /// Its own certificate, as a client of rustls trusts it.
+    pub(crate) fn anchor(&self) -> rustls::pki_types::CertificateDer<'static> {
+        rustls::pki_types::pem::PemObject::from_pem_slice(self.pem.as_bytes()).expect("PEM")
     }
 
     fn trusted(&self) -> Certificate {
@@ -54,7 +59,7 @@ struct Server {
     _stop: oneshot::Sender<()>,
 }
 
-const TLS: &str = "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n";
+pub(crate) const TLS: &str = "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n";
 
 impl Server {
     async fn start(config: &str, authority: Option<&Authority>) -> Self {
@@ -271,8 +276,7 @@ async fn wrong_passwords_keep_nobody_out_who_was_in() {
 async fn protocol(server: &Server, authority: &Authority) -> (Option<Vec<u8>>, u16) {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     let mut roots = rustls::RootCertStore::empty();
-    let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes()).expect("PEM");
-    roots.add(pem).expect("an anchor");
+    roots.add(authority.anchor()).expect("an anchor");
     let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let stream = tokio::net::TcpStream::connect(server.address).await.expect("a connection");

@@ -121,7 +121,7 @@ alone. */}}
   resources: [secrets]
   resourceNames:
     {{- $names | uniq | toYaml | nindent 4 }}
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- else if not $scope.secrets }}
 - apiGroups: [""]
   resources: [secrets]

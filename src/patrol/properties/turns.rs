@@ -43,7 +43,7 @@ pub(super) fn turn() -> impl Strategy<Value = Turn> {
 }
 
 /// How many configs there are.
-const CONFIGS: usize = 3;
+const CONFIGS: usize = 4;
 
 /// A config, and who may be contacted by it.
 pub(super) fn config(nth: usize) -> (Config, Registries) {
@@ -58,6 +58,12 @@ pub(super) fn config(nth: usize) -> (Config, Registries) {
         2 => {
             config.scope.exclude_namespaces = vec!["b".to_owned()];
             registries.clear();
+        }
+        // Asked in another way, while every Secret reads the same.
+        3 => {
+            registries[0].endpoint = Some("https://mirror.example.com".to_owned());
+            registries[0].requests_per_second = 1.0;
+            config.probe.rejected_interval = Duration::from_secs(3_600);
         }
         _ => {}
     }

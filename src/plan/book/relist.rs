@@ -6,12 +6,16 @@ use super::Book;
 use crate::plan::{LoginId, Registries};
 
 impl Book {
-    /// Go by another list of registries from now on: the next sync reads every Secret again, since which of its entries are
-    /// logins hangs on the list. Returns the logins that stay and are asked in another way, sorted.
+    /// Go by another list of registries from now on. Where other hosts or issuers are on it the next sync reads every Secret
+    /// again, since which of its entries are logins hangs on that. Returns the logins that stay and are asked in another way,
+    /// sorted.
     pub fn go_by(&mut self, registries: Registries) -> Vec<LoginId> {
+        if !self.registries.reads_alike(&registries) {
+            self.shelf.clear();
+            self.reread = true;
+        }
         self.registries = registries;
         self.in_use.clear();
-        self.shelf.clear();
         let mut changed = Vec::new();
         // First, so that what is read again finds each login with its new registry.
         for login in self.logins.values_mut() {
@@ -23,7 +27,6 @@ impl Book {
             }
             login.registry = registry;
         }
-        self.reread = true;
         changed.sort_unstable();
         changed
     }

@@ -65,6 +65,52 @@ fn nothing_is_decoded_twice_and_a_fresh_list_is_no_change() {
 }
 
 #[test]
+fn another_list_reads_secrets_again_only_where_hosts_or_issuers_are_others() {
+    let list = |change: fn(&mut RegistryConfig)| {
+        let mut entries = [registry("r.example"), registry("*.azurecr.io")];
+        change(&mut entries[0]);
+        Registries::new(&entries).expect("a good config")
+    };
+    let (mut world, mut book) = (World::default(), book(&[]));
+    world.secret("a/one", &[("r.example", "octo", CLASSIC)]);
+    world.secret("a/two", &[("ghcr.io", "octo", "other")]);
+    assert_eq!(world.sync(&mut book).len(), 1);
+    let mut decoded = book.decoded();
+    let mut go_by = |registries: Registries, reads: bool| {
+        let changed = book.go_by(registries.clone()).len();
+        let fresh = world.sync(&mut book).len();
+        assert_eq!(book.decoded() - decoded, if reads { 2 } else { 0 });
+        decoded = book.decoded();
+        for login in book.logins.values() {
+            assert_eq!(Some(&login.registry), registries.find(&login.registry.host).as_ref());
+        }
+        (changed, fresh)
+    };
+    assert_eq!(go_by(list(|_| ()), true), (0, 1), "a host that was not on the list");
+    assert_eq!(go_by(list(|_| ()), false), (0, 0), "the same again");
+    assert_eq!(go_by(list(|one| one.requests_per_second = 1.0), false), (0, 0));
+    assert_eq!(go_by(list(|one| one.endpoint = Some("https://mirror.example".to_owned())), false), (1, 0));
+    assert_eq!(go_by(list(|one| one.issuer = IssuerChoice::Jwt), true).0, 1);
+    assert_eq!(book.secrets[&at("a/one")].credentials[0].findings, []);
+    let github = |one: &mut RegistryConfig| {
+        (one.issuer, one.api) = (IssuerChoice::Github, Some("https://github.example/api/v3".to_owned()));
+    };
+    book.go_by(list(github));
+    book.go_by(list(github));
+    world.secret("a/one", &[("r.example", "octo", "github_pat_x")]);
+    world.sync(&mut book);
+    let kinds = |book: &Book| -> Vec<FindingKind> {
+        book.secrets[&at("a/one")].credentials[0].findings.iter().map(|finding| finding.kind).collect()
+    };
+    assert!(kinds(&book).contains(&FindingKind::UnsupportedTokenKind), "{:?}", kinds(&book));
+    // What another list asked for is not forgotten by a third that is like the second.
+    book.go_by(list(|_| ()));
+    book.go_by(list(|_| ()));
+    world.sync(&mut book);
+    assert!(!kinds(&book).contains(&FindingKind::UnsupportedTokenKind), "{:?}", kinds(&book));
+}
+
+#[test]
 fn a_change_asks_at_once_and_one_more_copy_does_not() {
     let (mut world, mut book) = (World::default(), book(&[]));
     world.secret("a/one", &[("ghcr.io", "octo", "first")]);

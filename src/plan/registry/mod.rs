@@ -137,6 +137,15 @@ impl Registries {
         self
     }
 
+    /// Whether every Secret reads the same by the other list: which of its entries are logins of which hosts, and which kinds of
+    /// token these take. How a host is asked, and how fast, stands in no record of a Secret.
+    pub fn reads_alike(&self, other: &Self) -> bool {
+        fn read(rule: &Rule) -> (&HostPattern, IssuerChoice, Option<&url::Url>) {
+            (&rule.pattern, rule.issuer, rule.api.as_ref())
+        }
+        self.rules.iter().map(read).eq(other.rules.iter().map(read))
+    }
+
     /// Whether this very host or glob, as the config writes it, is on the list.
     pub fn lists(&self, host: &str) -> bool {
         HostPattern::parse(host).is_ok_and(|pattern| self.rules.iter().any(|rule| rule.pattern == pattern))
