@@ -20,6 +20,8 @@ use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory, missing_rules};
 const ABSENT_PAUSE: Duration = Duration::from_secs(30);
 /// How often what RBAC denies is tried again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// How often in a row a watch may be put off before everything is listed anew: half a minute with their pauses.
+const PUT_OFF: u32 = 6;
 /// A watch that ends sooner than this, and has told nothing, is a failure: without a pause it would spin.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// Most objects of a page. Each can have some 1.5 MiB, and a page of such ones must still be read; Secrets are kept as
@@ -106,11 +108,17 @@ pub(super) async fn follow<M: WatchObserver>(context: &Context<'_, M>, index: us
                 continue;
             }
         };
+        let mut put_off = 0;
         loop {
-            let Err(failure) = follower.watch(&mut version).await else { continue };
+            let Err(failure) = follower.watch(&mut version).await else {
+                put_off = 0;
+                continue;
+            };
             follower.failed("watch", &failure, &mut backoff).await;
-            // A broken connection is taken up where it broke; anything else casts doubt on what was seen.
-            if failure.reason != Reason::Transport {
+            // A broken connection is taken up where it broke, and so is what the API server puts off while it starts or has
+            // too much to do; anything else casts doubt on what was seen.
+            put_off = if failure.is_put_off() { put_off + 1 } else { 0 };
+            if failure.reason != Reason::Transport && !(1..=PUT_OFF).contains(&put_off) {
                 break;
             }
         }
