@@ -114,3 +114,69 @@ async fn an_answer_that_casts_doubt_brings_a_new_list() {
         running.stop().await;
     }
 }
+
+/// Whether anything is told as missing.
+fn missing(running: &Running) -> bool {
+    running.shared.read(|inventory| !inventory.missing_permissions.is_empty())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_knows_no_roles_yet_is_not_believed_and_not_read_anew() {
+    let api = FakeApi::default();
+    api.put("secrets", secret("ci", "a"));
+    let running = Running::start(&api, Scope::default());
+    running.watching(&api).await;
+    api.refuse_reviews(403);
+    api.deny("secrets", "watch");
+    api.end_watches();
+    api.put("secrets", secret("ci", "meanwhile"));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        assert!(!missing(&running));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(running.errors.all().contains(&(Resource::Secrets, "forbidden")), "{:?}", running.errors.all());
+    api.grant_all();
+    running.until("what happened meanwhile", |inventory| inventory.secrets.len() == 2).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(lists(&api), 2, "{:?}", api.requests());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_gone_for_good_is_told_within_seconds_and_made_up_for_by_lists() {
+    let api = FakeApi::default();
+    let running = Running::start(&api, Scope::default());
+    running.watching(&api).await;
+    api.refuse_reviews(403);
+    api.deny("secrets", "watch");
+    let start = Instant::now();
+    api.end_watches();
+    running.until("a missing permission", |inventory| !inventory.missing_permissions.is_empty()).await;
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    api.put("secrets", secret("ci", "meanwhile"));
+    running.until("what happened meanwhile", |inventory| inventory.secrets.len() == 1).await;
+    assert!(missing(&running), "it may list and still not watch");
+    assert!(start.elapsed() < Duration::from_secs(180), "{:?}", start.elapsed());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_refused_once_more_than_it_was_granted_is_not_missed_at_once() {
+    let api = FakeApi::default();
+    api.put("secrets", secret("ci", "a"));
+    let running = Running::start(&api, Scope::default());
+    running.watching(&api).await;
+    api.refuse_reviews(403);
+    for _ in ["dockerconfigjson", "dockercfg"] {
+        api.fail_next("secrets", "watch", Fault::Event(410));
+        api.fail_next("secrets", "list", Fault::Answer(403, status(403, "no roles yet").to_string()));
+    }
+    api.end_watches();
+    while lists(&api) < 6 {
+        assert!(!missing(&running));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(running.secrets(), ["ci/a"]);
+    running.stop().await;
+}
