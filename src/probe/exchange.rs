@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 
 use super::client::{Ask, HostGuard, Reply, Stop};
 use super::evidence::{Evidence, Guarded, Unproven};
@@ -94,9 +93,9 @@ impl<'a> Exchange<'a> {
     /// Send one request at the host's pace. The time counts from the slot on, not the wait for it.
     pub(super) async fn send(&mut self, ask: Ask) -> Result<Seen, Unproven> {
         self.state.pacer.ready().await;
-        let start = Instant::now();
+        let start = self.prober.clock.moment();
         let outcome = self.prober.client.ask(self.registry, self.guard, &ask).await;
-        self.took += start.elapsed();
+        self.took += self.prober.clock.moment().since(start);
         match outcome {
             Ok(reply) => Ok(self.note(reply)),
             Err(stop) => Err(self.stop(stop)),

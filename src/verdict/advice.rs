@@ -7,7 +7,7 @@ use crate::probe::{Evidence, Unproven};
 
 /// How long a locked-out owner is left alone at least. GitHub publishes neither threshold nor duration of its lock-out
 /// (docs.github.com, "Authenticating to the REST API", "Failed login limit").
-const LOCK_OUT: Duration = Duration::from_secs(3600);
+pub(super) const LOCK_OUT: Duration = Duration::from_secs(3600);
 
 /// What to ask next after an exchange was recorded.
 ///

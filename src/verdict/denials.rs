@@ -2,6 +2,7 @@
 //! of its own, told from accesses that were taken away.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -192,6 +193,21 @@ impl Ledger {
         token.issuer.is_github().then(|| Ask::Issuer(token.clone()))
     }
 
+    /// The issuer told why: denials that it explains and that are not proven are asked about again in close order, also where
+    /// they had backed off while it was not heard.
+    pub(super) fn confirm_explained(&self, token: &TokenKey, mut advice: Advice) -> Advice {
+        let logins = self.tokens.get(token).into_iter().flat_map(|record| &record.logins);
+        for (login, record) in logins.filter_map(|login| Some((*login, self.logins.get(login)?))) {
+            for (repository, access) in record.accesses.iter().filter(|(_, access)| access.is_open()) {
+                if self.is_explained(Some(login), repository, access.all.first()) {
+                    advice.also.push((access_question(login, &record.host, repository), Cadence::Confirm));
+                }
+            }
+        }
+        advice.also.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        advice
+    }
+
     /// Whether the issuer was not heard of the token of a login since its denials began.
     fn reason_is_due(&self, login: Option<LoginId>, first: Option<Moment>) -> bool {
         let token = login.and_then(|login| self.logins.get(&login)?.token());
@@ -213,11 +229,9 @@ impl Ledger {
     /// Where each denial is proven, nothing is left that a registry which denies everyone would explain.
     fn end_denying_where_explained(&mut self, host: &str) {
         let Some(registry) = self.registries.get(host).filter(|registry| registry.denies_everyone) else { return };
-        let open =
-            |access: &AccessRecord| access.denied_lately && !matches!(access.verdict, Some(Proven { yes: false, .. }));
         let logins = registry.logins.iter().filter_map(|login| self.logins.get(login));
         let mut all = logins.flat_map(|login| login.accesses.values()).chain(registry.anonymous.values());
-        if !registry.canary.refused() && !all.any(open) {
+        if !registry.canary.refused() && !all.any(AccessRecord::is_open) {
             self.end_denying(host, true);
         }
     }
@@ -246,7 +260,23 @@ impl Ledger {
     }
 }
 
+/// The question whether a login may pull.
+pub(super) fn access_question(login: LoginId, host: &Arc<str>, repository: &str) -> Ask {
+    Ask::Access {
+        host: Arc::clone(host),
+        login: Some(login),
+        repository: Arc::from(repository),
+        // It is no part of what a question is.
+        reference: Arc::from(""),
+    }
+}
+
 impl AccessRecord {
+    /// Whether it is denied, and that is not proven.
+    fn is_open(&self) -> bool {
+        self.denied_lately && !matches!(self.verdict, Some(Proven { yes: false, .. }))
+    }
+
     /// Whether it was denied within the window, and that is news.
     fn newly_denied(&self, now: Moment, window: Duration) -> bool {
         self.fresh && self.denied_lately && self.denied_at.is_some_and(|at| since(at, now) <= window)

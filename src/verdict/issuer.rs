@@ -1,9 +1,8 @@
 //! What an issuer's answers prove of a token, and incidents of issuers.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::denials::access_question;
 use super::records::TokenRecord;
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
@@ -82,13 +81,7 @@ impl Ledger {
             let Some(record) = self.logins.get_mut(login) else { continue };
             for (repository, access) in record.accesses.iter_mut().filter(|(_, access)| access.denied_lately) {
                 access.reopen();
-                asks.push(Ask::Access {
-                    host: Arc::clone(&record.host),
-                    login: Some(*login),
-                    repository: Arc::from(&**repository),
-                    // It is no part of what a question is.
-                    reference: Arc::from(""),
-                });
+                asks.push(access_question(*login, &record.host, repository));
             }
         }
         asks.sort_unstable();

@@ -75,7 +75,7 @@ impl Ledger {
         match &evidence.answer {
             LoginAnswer::Accepted => {
                 self.password_is_asked_for(login);
-                self.accepted(login, evidence.at, now);
+                self.accepted(login, evidence.at, asked(evidence, now));
                 Advice::just(Cadence::Routine)
             }
             LoginAnswer::Refused => {
@@ -110,16 +110,16 @@ impl Ledger {
         access.note_answer(&evidence.answer);
         match (&evidence.answer, login) {
             (AccessAnswer::Granted, _) => {
-                self.let_in(login, evidence.at, now);
-                self.granted(login, host, repository, evidence.at, now)
+                self.let_in(login, evidence.at, asked(evidence, now));
+                self.granted(login, host, repository, evidence.at, asked(evidence, now))
             }
             (AccessAnswer::NotFound, _) => {
-                self.let_in(login, evidence.at, now);
+                self.let_in(login, evidence.at, asked(evidence, now));
                 Advice::just(Cadence::Routine)
             }
             (AccessAnswer::Denied(denial), _) => {
                 if denial.stage == DenialStage::Manifest {
-                    self.let_in(login, evidence.at, now);
+                    self.let_in(login, evidence.at, asked(evidence, now));
                 }
                 self.denied(login, host, repository, denial, evidence.at, now)
             }
@@ -152,13 +152,14 @@ impl Ledger {
         record.rows.push(ProbeKind::Issuer, evidence.answer.outcome(), evidence);
         match &evidence.answer {
             IssuerAnswer::Alive(facts) => {
-                self.alive(token, now);
-                self.facts(token, facts, evidence.server_date.unwrap_or(evidence.at), now)
+                self.alive(token, asked(evidence, now));
+                let advice = self.facts(token, facts, evidence.server_date.unwrap_or(evidence.at), now);
+                self.confirm_explained(token, advice)
             }
             IssuerAnswer::ForbiddenByPolicy => {
-                self.alive(token, now);
+                self.alive(token, asked(evidence, now));
                 self.token_mut(token).forbidden_by_policy = true;
-                Advice::just(Cadence::Routine)
+                self.confirm_explained(token, Advice::just(Cadence::Routine))
             }
             IssuerAnswer::Disowned => self.disowned(token, evidence.at, now),
             IssuerAnswer::Unproven(why) => {
@@ -177,7 +178,7 @@ impl Ledger {
     pub fn record_canary(&mut self, host: &str, evidence: &Evidence<AccessAnswer>, now: Moment) -> Advice {
         self.note_host(host, evidence, now);
         match &evidence.answer {
-            AccessAnswer::Granted => self.canary_granted(host, now),
+            AccessAnswer::Granted => self.canary_granted(host, asked(evidence, now)),
             AccessAnswer::Denied(_) | AccessAnswer::LoginRefused => self.canary_denied(host, now),
             AccessAnswer::NotFound => Advice::just(Cadence::Routine),
             AccessAnswer::Unproven(why) => Advice::unproven(why, evidence),
@@ -385,6 +386,11 @@ impl Ledger {
             record.asks = Asks::No;
         }
     }
+}
+
+/// When the question was asked. What a host said under way to a later refusal is no word on what it would say since.
+fn asked<A>(evidence: &Evidence<A>, now: Moment) -> Moment {
+    now.before(evidence.took)
 }
 
 /// Host of an issuer's API, with its port where that is not the default.

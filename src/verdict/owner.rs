@@ -60,6 +60,14 @@ impl Ledger {
         records.filter(move |(other, record)| *other != token && owner_of(record) == owner)
     }
 
+    /// Whether the issuer, since a moment, knew or disowned a token, or knew another one of its owner: nobody is locked out
+    /// then.
+    pub(super) fn owner_heard_since(&self, token: &TokenKey, moment: Option<Moment>) -> bool {
+        let since = |at: Moment| Some(at) >= moment;
+        let own = self.tokens.get(token).and_then(|record| record.standing.latest).is_some_and(|(at, _)| since(at));
+        own || self.same_owner(token).any(|(_, other)| matches!(other.standing.latest, Some((at, true)) if since(at)))
+    }
+
     /// Pass a wait that concerns the owner of a token on to all that is known of this owner. An owner who is at a rate
     /// limit of the API can log in at registries; one who is locked out can not, and trying would prolong it.
     pub(super) fn spare_owner(&mut self, token: &TokenKey, mut advice: Advice, now: Moment) -> Advice {

@@ -106,23 +106,27 @@ impl Ledger {
     ///
     /// What an incident of the registry or a lock-out explains is no refusal of this token. During an incident both hosts
     /// must go on past the patience, so that a real revocation of many tokens is told from it: one outage may be behind
-    /// both, and the issuer alone may err about one token for minutes.
+    /// both, and the issuer alone may err about one token for minutes. With too few tokens for an incident of the issuer
+    /// it must know another one meanwhile, or go on for longer than an outage.
     pub(super) fn issuer_confirms(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let Some(token) = record.token() else { return false };
+        let Some(told) = self.tokens.get(token) else { return false };
         let incident = self.in_incident(&record.host);
         let (standing, agreed) = (&record.standing, self.rules.agreed());
         let refusals = if incident { &standing.all } else { &standing.run };
         // What it said before does not confirm a refusal that it could not know of.
         let repeated = |(at, alive): (Moment, bool)| !alive && Some(at) >= refusals.first();
+        let disownments = &told.standing.run;
+        let lasting = || refusals.lasting() >= agreed && disownments.lasting() >= agreed;
+        let alive_at = self.issuers.get(&token.issuer).and_then(|issuer| issuer.alive_at);
+        let controlled = || alive_at >= disownments.first() || disownments.duration() >= self.rules.outage;
         standing.refused()
             && refusals.count() >= agreed
             && !self.is_locked_out(token)
             && self.is_disowned(token)
-            && self.tokens.get(token).is_some_and(|told| {
-                let lasting = || refusals.lasting() >= agreed && told.standing.run.lasting() >= agreed;
-                told.standing.latest.is_some_and(repeated) && (!incident || lasting())
-            })
+            && told.standing.latest.is_some_and(repeated)
+            && (!incident || (lasting() && controlled()))
     }
 
     /// Whether its issuer, which has no incident itself, disowns a token for certain.
@@ -156,9 +160,11 @@ impl Ledger {
     /// Whether repetition alone proves the refusal.
     ///
     /// While an issuer could have confirmed it, and after an incident, another login or the canary must have been accepted
-    /// between the last two refusals; and an issuer that does not confirm it, since it vouches for the token or is not
-    /// heard, makes it take a second series of refusals, past the patience. Without an issuer it is enough that nobody is left who could be such a control: an
-    /// incident that begins with this very login shows itself at the controls before it can prove anything.
+    /// between the last two refusals; and an issuer that does not confirm it, since it vouches for the token, makes it take
+    /// a second series of refusals, past the patience. Where it is not heard at all nobody could tell of a lock-out of the
+    /// owner, during which everybody else is accepted: they must outlast one. Without an issuer it is enough that nobody is
+    /// left who could be such a control: an incident that begins with this very login shows itself at the controls before it
+    /// can prove anything.
     fn repetition_proves(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let standing = &record.standing;
@@ -169,7 +175,12 @@ impl Ledger {
             >= standing.run.last_but_one();
         match &record.issuer {
             Confirmation::Unknown => false,
-            Confirmation::Issuer(_) => controlled && standing.run.lasting() >= self.rules.needed(),
+            Confirmation::Issuer(token) => {
+                let outlasts = || standing.run.duration() >= self.rules.silence;
+                controlled
+                    && standing.run.lasting() >= self.rules.needed()
+                    && (self.owner_heard_since(token, standing.run.first()) || outlasts())
+            }
             Confirmation::Nobody => {
                 controlled || (!standing.suspect && run::nobody_left(self.witnesses(login, record), &standing.run))
             }

@@ -67,6 +67,11 @@ impl Run {
         (self.count > 0).then_some(self.first)
     }
 
+    /// From the first refusal that counted to the last one.
+    pub(super) fn duration(&self) -> Duration {
+        since(self.first, self.last)
+    }
+
     /// The last refusal but one that counted; `None` in a run of less than two.
     pub(super) fn last_but_one(&self) -> Option<Moment> {
         (self.count > 1).then_some(self.previous)

@@ -18,6 +18,7 @@ pub(crate) enum Family {
     BothAtOnce,
     Outages,
     LockOut,
+    LockOutUnheard,
     FromTheStart,
     OwnerLeaves,
     OrganisationCloses,
@@ -28,7 +29,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Quiet,
         Self::Noise,
         Self::Edits,
@@ -41,6 +42,7 @@ impl Family {
         Self::BothAtOnce,
         Self::Outages,
         Self::LockOut,
+        Self::LockOutUnheard,
         Self::FromTheStart,
         Self::OwnerLeaves,
         Self::OrganisationCloses,
@@ -63,6 +65,7 @@ impl Family {
             Self::BothAtOnce => "both at once",
             Self::Outages => "outages",
             Self::LockOut => "lock-out",
+            Self::LockOutUnheard => "lock-out, issuer mute",
             Self::FromTheStart => "from the start",
             Self::OwnerLeaves => "owner leaves",
             Self::OrganisationCloses => "organisation closes",
@@ -191,6 +194,16 @@ impl Maker {
                 self.noise();
                 let owner = self.dice.below(some);
                 self.wide(Fault::LockedOut(owner), 120);
+            }
+            Family::LockOutUnheard => {
+                self.logins(2 + some, true);
+                self.noise();
+                let owner = self.dice.below(some);
+                // GitHub does not say how long one lasts. Past an hour, unheard, it looks like a dead token to anybody.
+                let window = self.wide(Fault::LockedOut(owner), 57);
+                let from = window.start.saturating_sub(self.dice.below(2 * MINUTE));
+                let until = window.end + self.dice.below(2 * MINUTE);
+                self.world.windows.push(Window { time: from..until, fault: Fault::IssuerSilent });
             }
             Family::FromTheStart => {
                 self.logins(some, true);

@@ -198,8 +198,10 @@ impl<'w> Score<'w> {
         let somebody_works = self.world.logins.iter().any(|login| {
             login.wanted.contains(&now) && login.wanted.start + ISSUER_INTERVAL < now && login.truth(now) == Truth::Good
         });
+        // Where one answer in ten proves nothing, what each login has to confirm takes some of them a second round.
+        let rounds = 1 + u64::from(self.world.noise.silent > 1_000);
         let hosts = [
-            (registry, self.world.suffers(now, at_registry), REGISTRY_RECOVERS),
+            (registry, self.world.suffers(now, at_registry), rounds * REGISTRY_RECOVERS),
             (issuer, self.world.suffers(now, at_issuer), ISSUER_RECOVERS),
         ];
         for (host, (incident, ill, limit)) in hosts.into_iter().enumerate() {

@@ -18,6 +18,10 @@ use crate::days::matrix::{one, table};
 // A good token that is refused for minutes while its issuer says that it lives.
 #[case::refused_for_minutes_and_alive(13, 6)]
 #[case::refused_for_minutes_and_alive(23, 6)]
+// An owner who is locked out while the API of the issuer answers nonsense.
+#[case::a_lock_out_that_nobody_tells_of(2, 24)]
+// Registry and issuer refuse everyone, the canary too, for longer than the patience, and only two tokens live.
+#[case::an_incident_that_the_issuer_joins(173, 24)]
 fn no_day_shows_anything_false(#[case] seed: u64, #[case] hours: i64) {
     let score = one(seed, TimeDelta::hours(hours));
     let (wrong, late, table) = (&score.wrong, &score.late, table(&score));

@@ -42,6 +42,10 @@ const FAILED_ONCE: &[(Family, u64)] = &[
     (Family::Everything, 7553),
     // A denial of everyone that one refused login kept from being explained.
     (Family::OrganisationCloses, 24_798),
+    // Denials that had backed off before the issuer told why.
+    (Family::OrganisationCloses, 279),
+    (Family::OrganisationCloses, 1298),
+    (Family::OrganisationCloses, 7868),
     // A control that nobody could hear, since its owner was locked out.
     (Family::LockOut, 1708),
     (Family::LockOut, 2675),

@@ -20,6 +20,11 @@ use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory, missing_rules};
 const ABSENT_PAUSE: Duration = Duration::from_secs(30);
 /// How often what RBAC denies is tried again.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// How often in a row a watch may be put off before everything is listed anew: with their pauses some half a minute.
+const PUT_OFF: u32 = 4;
+/// How many refusals in a row of what was granted before are doubted: an API server that starts refuses everybody until it
+/// has read the roles.
+const DOUBTED: u8 = 3;
 /// A watch that ends sooner than this, and has told nothing, is a failure: without a pause it would spin.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// Most objects of a page. Each can have some 1.5 MiB, and a page of such ones must still be read; Secrets are kept as
@@ -88,7 +93,8 @@ pub(super) struct Listed {
 
 /// Follow a slice for ever.
 pub(super) async fn follow<M: WatchObserver>(context: &Context<'_, M>, index: usize, slice: &Slice) -> Infallible {
-    let follower = Follower { context, index, slice, told: AtomicU8::new(0) };
+    let refusals = [const { AtomicU8::new(DOUBTED + 1) }; 2];
+    let follower = Follower { context, index, slice, told: AtomicU8::new(0), refusals };
     let mut backoff = DefaultBackoff::default();
     loop {
         let mut version = match list(&context.client, slice, context.scope, context.interner, Some(context.shared))
@@ -97,7 +103,7 @@ pub(super) async fn follow<M: WatchObserver>(context: &Context<'_, M>, index: us
             Ok(mut listed) => {
                 let version = std::mem::take(&mut listed.version);
                 debug!(resource = slice.resource().as_str(), scope = %slice.scope(), objects = listed.objects.len(), "listed");
-                follower.send(What::Granted("list")).await;
+                follower.granted("list").await;
                 follower.send(What::Listed(listed)).await;
                 version
             }
@@ -106,11 +112,22 @@ pub(super) async fn follow<M: WatchObserver>(context: &Context<'_, M>, index: us
                 continue;
             }
         };
+        let mut put_off = 0;
         loop {
-            let Err(failure) = follower.watch(&mut version).await else { continue };
-            follower.failed("watch", &failure, &mut backoff).await;
-            // A broken connection is taken up where it broke; anything else casts doubt on what was seen.
-            if failure.reason != Reason::Transport {
+            let Err(failure) = follower.watch(&mut version).await else {
+                put_off = 0;
+                continue;
+            };
+            let is_there = follower.failed("watch", &failure, &mut backoff).await;
+            // A broken connection is taken up where it broke, and so is what the API server puts off while it starts or has
+            // too much to do, or refuses all at once; anything else casts doubt on what was seen.
+            put_off = if failure.is_put_off() { put_off + 1 } else { 0 };
+            let goes_on = match failure.reason {
+                Reason::Transport => true,
+                Reason::Forbidden => follower.refusals("watch").load(Ordering::Relaxed) <= DOUBTED + 1,
+                _ => (1..=PUT_OFF).contains(&put_off),
+            };
+            if !is_there || !goes_on {
                 break;
             }
         }
@@ -123,6 +140,8 @@ struct Follower<'a, M> {
     slice: &'a Slice,
     /// Consecutive failures that were told, so that a long outage does not fill the log.
     told: AtomicU8,
+    /// Refusals in a row to list and to watch; more than are doubted while nothing was granted yet.
+    refusals: [AtomicU8; 2],
 }
 
 impl<M: WatchObserver> Follower<'_, M> {
@@ -131,11 +150,30 @@ impl<M: WatchObserver> Follower<'_, M> {
         let _ = self.context.changes.send(Change { slice: self.index, what }).await;
     }
 
+    fn refusals(&self, verb: &str) -> &AtomicU8 {
+        &self.refusals[usize::from(verb == "watch")]
+    }
+
+    async fn granted(&self, verb: &'static str) {
+        self.refusals(verb).store(0, Ordering::Relaxed);
+        self.send(What::Granted(verb)).await;
+    }
+
+    /// Whether a failure is a refusal that counts, after those that are doubted.
+    fn is_refused(&self, verb: &str, failure: &Failure) -> bool {
+        if failure.reason != Reason::Forbidden {
+            return false;
+        }
+        let refusals = self.refusals(verb);
+        let before = refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_add(1)));
+        before.is_ok_and(|before| before >= DOUBTED)
+    }
+
     /// Watch until the watch ends, in peace or not.
     async fn watch(&self, version: &mut String) -> Result<(), Failure> {
         let opened = Instant::now();
         let mut watch = Watch::open(&self.context.client, self.slice, version).await?;
-        self.send(What::Granted("watch")).await;
+        self.granted("watch").await;
         let mut silent = true;
         while let Some(event) = watch.next().await? {
             silent = false;
@@ -170,8 +208,8 @@ impl<M: WatchObserver> Follower<'_, M> {
         Ok(())
     }
 
-    /// Tell of a failure and wait for as long as it takes.
-    async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) {
+    /// Tell of a failure and wait for as long as it takes. Returns whether the kind is still there, in its version.
+    async fn failed(&self, verb: &'static str, failure: &Failure, backoff: &mut DefaultBackoff) -> bool {
         let (resource, reason) = (self.slice.resource(), failure.reason.as_str());
         if self.slice.is_optional() {
             let presence = request::presence(&self.context.client, self.slice, failure).await;
@@ -183,14 +221,14 @@ impl<M: WatchObserver> Follower<'_, M> {
                 );
                 // A definition that changes under us in a circle must not make us spin.
                 tokio::time::sleep(backoff.next().unwrap_or(ABSENT_PAUSE)).await;
-                return;
+                return false;
             }
             if presence == Presence::Absent {
                 debug!(resource = resource.as_str(), scope = %self.slice.scope(), "the cluster has none");
                 self.send(What::Absent).await;
                 self.told.store(0, Ordering::Relaxed);
                 tokio::time::sleep(ABSENT_PAUSE).await;
-                return;
+                return false;
             }
             if self.slice.is_of_templates() || matches!(failure.reason, Reason::Api | Reason::Decode) {
                 self.send(What::Unavailable).await;
@@ -198,33 +236,37 @@ impl<M: WatchObserver> Follower<'_, M> {
         }
         self.context.metrics.error(resource, reason);
         let mut pause = backoff.next().unwrap_or(FORBIDDEN_PAUSE).max(failure.retry_after.unwrap_or_default());
-        if failure.reason == Reason::Forbidden {
+        let refused = self.is_refused(verb, failure);
+        if refused {
             pause = FORBIDDEN_PAUSE;
             self.send(What::Denied(verb)).await;
             self.context.bells.refused.notify_one();
         }
         let (resource, scope) = (resource.as_str(), self.slice.scope());
-        if self.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |told| Some(told.saturating_add(1))) == Ok(0) {
-            if failure.reason == Reason::Forbidden {
-                let permission = self.slice.permission(verb);
-                let rules: String = missing_rules([&permission]).iter().map(ToString::to_string).collect();
-                warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again; {rules}");
-            } else {
-                warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again");
-            }
+        let told = self.told.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |told| Some(told.saturating_add(1)));
+        // What was doubted was told without the rule that lacks.
+        let is_first = told == Ok(0) || refused && self.refusals(verb).load(Ordering::Relaxed) == DOUBTED + 1;
+        if refused && is_first {
+            let permission = self.slice.permission(verb);
+            let rules: String = missing_rules([&permission]).iter().map(ToString::to_string).collect();
+            warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again; {rules}");
+        } else if is_first {
+            warn!(resource, %scope, verb, reason, ?pause, error = %failure, "cannot {verb} {resource}; trying again");
         } else {
             debug!(resource, %scope, verb, reason, ?pause, error = %failure, "still cannot {verb} {resource}");
         }
         let granted = async {
-            match failure.reason {
-                Reason::Forbidden => self.context.bells.granted.notified().await,
-                _ => std::future::pending().await,
+            if refused {
+                self.context.bells.granted.notified().await;
+            } else {
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = granted => {}
         }
+        true
     }
 }
 

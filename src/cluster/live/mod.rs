@@ -96,6 +96,8 @@ pub async fn watch_cluster(
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod review_tests;
 #[cfg(test)]
 mod template_tests;

@@ -90,6 +90,11 @@ impl Failure {
         }
     }
 
+    /// Whether the API server, or who stands before it, only says "not now": nothing of what was seen is in doubt.
+    pub(super) fn is_put_off(&self) -> bool {
+        self.reason == Reason::Api && matches!(self.code, Some(429 | 502 | 503 | 504))
+    }
+
     fn of_client(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),

@@ -311,48 +311,6 @@ async fn a_version_that_is_gone_brings_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_ends_goes_on_from_the_last_bookmark() {
-    let api = FakeApi::default();
-    let running = Running::start(&api, Scope::default());
-    running.watching(&api).await;
-    api.send_line(
-        "secrets",
-        &json!({"type": "BOOKMARK", "object": {"kind": "Secret", "metadata": {"resourceVersion": "4711"}}}).to_string(),
-    );
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    api.end_watches();
-    api.put("secrets", secret("ci", "meanwhile"));
-    while api.watch_count() < 4 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    let resumed = api.requests().into_iter().filter(|uri| uri.contains("resourceVersion=4711")).count();
-    assert_eq!(resumed, 2, "both watches of Secrets: {:?}", api.requests());
-    assert_eq!(running.errors.all(), []);
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_is_waited_for_with_patience() {
-    let api = FakeApi::default();
-    api.put("secrets", secret("ci", "a"));
-    let running = Running::start(&api, Scope::default());
-    running.synced().await;
-    for _ in 0..10 {
-        for resource in ["secrets", "secrets", "pods", "serviceaccounts"] {
-            api.fail_next(resource, "watch", Fault::Broken);
-        }
-    }
-    let start = Instant::now();
-    api.end_watches();
-    api.put("secrets", secret("ci", "meanwhile"));
-    running.until("what happened meanwhile", |inventory| inventory.secrets.len() == 2).await;
-    assert!(start.elapsed() > Duration::from_secs(60), "ten failures came too fast: {:?}", start.elapsed());
-    assert_eq!(running.secrets()[0], "ci/a", "what was known stays known");
-    assert!(running.errors.all().iter().all(|(_, reason)| *reason == "transport"));
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_watch_that_ends_at_once_does_not_spin() {
     let api = FakeApi::default();
     for _ in 0..5 {

@@ -197,14 +197,21 @@ async fn requests_wait_for_their_slot() {
 #[tokio::test]
 async fn evidence_carries_its_circumstances() {
     let date = "date: Mon, 01 Jun 2026 11:59:58 GMT\r\nretry-after: 7\r\n";
-    let server = Server::start(move |_| Act::Send(reply(503, date, "\u{1b}[31mdown\r\nfor repairs"))).await;
-    let evidence = login(&server).await;
-    assert_eq!(evidence.at, crate::probe::testing::NOW.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+    let began = NOW.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let (clock, hands) = Clock::moved_by_hand(began);
+    let slow = Duration::from_millis(700);
+    let server = Server::start(move |_| {
+        hands.advance(slow);
+        Act::Send(reply(503, date, "\u{1b}[31mdown\r\nfor repairs"))
+    })
+    .await;
+    let prober = Prober::new(Settings { clock, ..settings(PATIENT, Arc::new(SystemLookup)) });
+    let evidence = prober.login(&registry("r.example", &server.url("/")), &user("u"), &pass("letmein")).await;
+    assert_eq!((evidence.took, evidence.at), (slow, began + slow));
     assert_eq!(evidence.server_date, Some("2026-06-01T11:59:58Z".parse().unwrap()));
     assert_eq!(evidence.retry_after, Some(Duration::from_secs(7)));
     assert_eq!((evidence.http_status, evidence.code), (Some(503), None));
     assert_eq!(evidence.detail, "[31mdown  for repairs");
-    assert!(evidence.took > Duration::ZERO);
 
     let gone = Server::start(|_| Act::Reset).await;
     let evidence = login(&gone).await;

@@ -166,6 +166,20 @@ fn a_denial_whose_reason_the_issuer_tells_is_forbidden_after_confirmations() {
 }
 
 #[test]
+fn a_reason_that_comes_late_has_the_denials_asked_in_close_order() {
+    let mut case = granted(&[1]);
+    deny(&mut case, 600, &[1]);
+    assert_eq!(case.issuer(601, 1, IssuerAnswer::Unproven(TIMEOUT)).also, []);
+    deny(&mut case, 660, &[1]);
+    // It had backed off.
+    let advice = case.issuer(900, 1, IssuerAnswer::ForbiddenByPolicy);
+    assert!(matches!(&advice.also[..], [(Ask::Access { login: Some(LoginId(1)), .. }, Cadence::Confirm)]));
+    deny(&mut case, 960, &[1]);
+    assert_eq!(case.status(1), Status::Forbidden);
+    assert_eq!(case.issuer(4_500, 1, IssuerAnswer::ForbiddenByPolicy).also, [], "nothing is left to confirm");
+}
+
+#[test]
 fn an_organisation_that_demands_sso_of_everyone_is_no_incident_for_long() {
     let mut case = granted(&[1, 2, 3, 4]);
     for login in 1..=3 {

@@ -266,6 +266,32 @@ fn the_issuer_proves_a_revocation_during_an_incident_of_the_registry() {
 }
 
 #[test]
+fn an_incident_that_the_issuer_joins_needs_another_token_alive_or_hours() {
+    let mut case = Case::new();
+    case.canary(0, GHCR, AccessAnswer::Granted);
+    for login in 1..=2 {
+        case.ghcr(0, login, Accepted);
+        case.issuer(0, login, alive());
+    }
+    let mut at = 600;
+    while at < 600 + 6 * 3_600 {
+        for login in 1..=2 {
+            case.ghcr(at, login, Refused);
+            case.issuer(at + 1, login, IssuerAnswer::Disowned);
+            assert_ne!(case.status(login), Status::Rejected, "at {at}: two tokens are no incident of the issuer");
+        }
+        case.canary(at + 2, GHCR, denied(DenialStage::Token));
+        at += 300;
+    }
+    assert!(case.incident(GHCR));
+    for at in [at, at + 60, at + 120] {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at + 1, 1, IssuerAnswer::Disowned);
+    }
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
 fn a_token_disowned_for_minutes_during_an_incident_is_unverified() {
     let mut case = Case::new();
     for login in 1..=4 {
@@ -522,21 +548,25 @@ fn an_incident_ends_when_each_refusal_is_explained() {
 #[test]
 fn both_hosts_against_one_token_during_an_incident_must_last() {
     // The canary is refused too: the one token may be as good as ever, and one outage behind both hosts.
-    let mut case = Case::new();
-    case.ghcr(0, 1, Accepted);
-    case.issuer(0, 1, alive());
-    case.canary(0, GHCR, AccessAnswer::Granted);
-    case.ghcr(600, 1, Refused);
-    case.canary(601, GHCR, denied(DenialStage::Token));
-    assert!(case.incident(GHCR));
-    for at in [660, 720, 780, 1_200, 1_260] {
-        case.ghcr(at, 1, Refused);
-        case.issuer(at, 1, IssuerAnswer::Disowned);
-        assert_ne!(case.status(1), Status::Rejected, "at {at}");
+    for another in [false, true] {
+        let mut case = Case::new();
+        case.ghcr(0, 1, Accepted);
+        case.issuer(0, 1, alive());
+        case.canary(0, GHCR, AccessAnswer::Granted);
+        case.ghcr(600, 1, Refused);
+        case.canary(601, GHCR, denied(DenialStage::Token));
+        assert!(case.incident(GHCR));
+        for at in [660, 720, 780, 1_200, 1_260, 1_320] {
+            case.ghcr(at, 1, Refused);
+            case.issuer(at, 1, IssuerAnswer::Disowned);
+            assert_ne!(case.status(1), Status::Rejected, "at {at}");
+            if another {
+                case.issuer(at, 2, alive());
+            }
+        }
+        case.ghcr(1_380, 1, Refused);
+        case.issuer(1_380, 1, IssuerAnswer::Disowned);
+        let status = if another { Status::Rejected } else { Status::Unverified };
+        assert_eq!(case.status(1), status, "the issuer knows another one: {another}");
     }
-    for at in [1_320, 1_380] {
-        case.ghcr(at, 1, Refused);
-        case.issuer(at, 1, IssuerAnswer::Disowned);
-    }
-    assert_eq!(case.status(1), Status::Rejected);
 }

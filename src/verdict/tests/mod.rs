@@ -33,6 +33,8 @@ fn rules() -> Rules {
         confirmations: 3,
         spacing: Duration::from_secs(60),
         patience: Duration::from_secs(600),
+        silence: Duration::from_secs(3600 + 600),
+        outage: Duration::from_secs(6 * 3600),
         interval: Duration::from_secs(600),
         rejected_interval: Duration::from_secs(6 * 3600),
         issuer_interval: Duration::from_secs(3600),
@@ -50,7 +52,7 @@ fn moment(seconds: u64) -> Moment {
 fn evidence<A>(seconds: u64, answer: A, http_status: Option<u16>) -> Evidence<A> {
     Evidence {
         at: wall(seconds),
-        took: Duration::from_millis(20),
+        took: Duration::ZERO,
         answer,
         http_status,
         code: None,

@@ -286,17 +286,71 @@ fn an_acceptance_of_the_login_itself_is_no_control() {
 }
 
 #[test]
-fn an_issuer_that_cannot_be_asked_leaves_it_to_repetition_with_a_control() {
+fn an_issuer_that_cannot_be_asked_leaves_it_to_refusals_that_outlast_a_lock_out() {
     let mut case = Case::new();
+    case.ghcr(0, 2, Accepted);
     case.refuse_ghcr(1, &[0, 60]);
     case.issuer(1, 1, IssuerAnswer::Unproven(Unproven::Throttled));
-    case.ghcr(61, 2, Accepted);
-    case.refuse_ghcr(1, &[120, 600, 660]);
-    assert_eq!(case.status(1), Status::Unverified);
-    case.ghcr(661, 2, Accepted);
-    case.ghcr(720, 1, Refused);
+    // An hour, and an interval more.
+    for at in [120, 600, 660, 720, 1_200, 2_400, 3_600, 4_199] {
+        case.ghcr(at - 1, 2, Accepted);
+        case.ghcr(at, 1, Refused);
+        assert_eq!(case.status(1), Status::Unverified, "at {at}");
+    }
+    case.refuse_ghcr(1, &[4_259]);
+    assert_eq!(case.status(1), Status::Unverified, "no control since");
+    case.ghcr(4_260, 2, Accepted);
+    case.ghcr(4_319, 1, Refused);
     assert_eq!(case.status(1), Status::Rejected);
     assert!(!case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn another_token_of_the_owner_that_lives_rules_a_lock_out_out() {
+    let mut case = Case::new();
+    let owned = || {
+        let owner = Some("octocat".to_owned());
+        IssuerAnswer::Alive(TokenFacts { owner, ..facts(None, Expiry::Never) })
+    };
+    case.issuer(0, 1, owned());
+    case.issuer(0, 3, owned());
+    for heard in [false, true] {
+        for at in [600, 660, 720, 1_200, 1_260, 1_320] {
+            case.ghcr(at - 1, 2, Accepted);
+            case.ghcr(at, 1, Refused);
+            case.issuer(at + 1, 1, IssuerAnswer::Unproven(Unproven::Odd("oversized")));
+            if heard {
+                case.issuer(at + 1, 3, owned());
+            }
+        }
+        let status = if heard { Status::Rejected } else { Status::Unverified };
+        assert_eq!(case.status(1), status);
+        case.ghcr(1_380, 1, Accepted);
+    }
+}
+
+#[test]
+fn an_answer_that_was_under_way_when_refusals_began_was_not_heard_since() {
+    let slow = |answer| Evidence { took: Duration::from_secs(2), ..evidence(601, answer, Some(200)) };
+    let mut case = Case::new();
+    for at in [600, 660, 720, 1_200, 1_260] {
+        case.ghcr(at, 1, Refused);
+        if at == 600 {
+            case.ledger.record_issuer(&token(1), &slow(alive()), moment(601));
+        }
+    }
+    case.ghcr(1_261, 2, Accepted);
+    case.ghcr(1_320, 1, Refused);
+    assert_eq!(case.status(1), Status::Unverified, "the issuer was asked before");
+
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.plain(1, 2, Accepted);
+    case.refuse_plain(1, &[540, 600]);
+    let late = Evidence { took: Duration::from_secs(70), ..evidence(605, Accepted, Some(200)) };
+    case.ledger.record_login(LoginId(2), PLAIN, None, &late, moment(605));
+    case.plain(660, 1, Refused);
+    assert_eq!(case.status(1), Status::Unverified, "the control was asked before the last two refusals");
 }
 
 #[test]
@@ -457,7 +511,13 @@ fn a_new_password_is_a_new_login_without_a_past() {
 #[test]
 fn one_round_confirms_within_its_run() {
     let mut config = crate::config::Config::default();
-    let at_once = Rules { spacing: Duration::from_secs(2), patience: Duration::ZERO, ..Rules::new(&config) };
+    let at_once = Rules {
+        spacing: Duration::from_secs(2),
+        patience: Duration::ZERO,
+        silence: Duration::ZERO,
+        outage: Duration::ZERO,
+        ..Rules::new(&config)
+    };
     assert_eq!(Rules::one_shot(&config), at_once);
     config.probe.confirmation_spacing = Duration::from_millis(10);
     assert_eq!(Rules::one_shot(&config).spacing, Duration::from_millis(10));
@@ -468,6 +528,7 @@ fn a_control_must_be_heard_between_the_last_two_refusals() {
     // The registry may have gone dark since an earlier control.
     let mut case = Case::new();
     case.refuse_ghcr(1, &[600, 660, 720, 1_200]);
+    case.issuer(1_200, 1, alive());
     case.ghcr(1_201, 2, Accepted);
     case.refuse_ghcr(1, &[1_260, 1_320]);
     assert_eq!(case.status(1), Status::Unverified);
