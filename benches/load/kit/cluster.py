@@ -86,8 +86,15 @@ class Cluster:
         return self.servers[0].port
 
     def request(self, method, path, body=None, token=ADMIN, port=None):
-        """Status and text of an answer."""
-        port = port or self.port
+        """Status and text of an answer. A connection that was idle for long is closed by then, so a second one is tried."""
+        try:
+            return self.request_once(method, path, body, token, port or self.port)
+        except ConnectionRefusedError:
+            raise
+        except (OSError, http.client.HTTPException):
+            return self.request_once(method, path, body, token, port or self.port)
+
+    def request_once(self, method, path, body, token, port):
         connections = self.local.__dict__.setdefault("connections", {})
         connection = connections.get(port)
         if connection is None:
