@@ -200,6 +200,8 @@ mod tests {
     #[case(":5000", None)]
     #[case("ghcr.io:0443", None)]
     #[case("ghcr.io:65536", None)]
+    #[case("ghcr.io:+443", None)]
+    #[case("ghcr-.io", None)]
     #[case("ghcr.io:1:2", None)]
     #[case("ghcr.io::", None)]
     #[case("ghcr.io ", None)]
@@ -223,6 +225,8 @@ mod tests {
     #[case("*.AzureCR.io", "corp.azurecr.io", true)]
     #[case("*.azurecr.io", "azurecr.io", false)]
     #[case("*.azurecr.io", "a.b.azurecr.io", false)]
+    #[case("*.azurecr.io", "corp.azurecr.io.example.com", false)]
+    #[case("*.azurecr.io", "corp.azurecr", false)]
     #[case("*.azurecr.io", "corp.azurecr.io:443", false)]
     #[case("*.azurecr.io:443", "corp.azurecr.io:443", true)]
     #[case("containers.*.ghe.com", "containers.octo.ghe.com", true)]
@@ -253,7 +257,47 @@ mod tests {
         assert!(error.contains(expected), "{error}");
     }
 
+    #[test]
+    fn a_label_holds_63_characters() {
+        for (length, is_one) in [(63, true), (64, false)] {
+            let host = format!("{}.example.com", "a".repeat(length));
+            assert_eq!(canonical(&host).is_some(), is_one, "{length}");
+        }
+    }
+
+    #[rstest]
+    #[case("ghcr.io", "*.io", true)]
+    #[case("ghcr.io", "*.IO", true)]
+    #[case("ghcr.io", "*.ghcr.io", false)]
+    #[case("ghcr.io", "ghcr.*.com", false)]
+    #[case("ghcr.io", "*", false)]
+    #[case("ghcr.io", "*.io:", true)]
+    #[case("ghcr.io", "*.io:443", false)]
+    #[case("ghcr.io:443", "*.io:443", true)]
+    #[case("ghcr.io:443", "*.io", false)]
+    #[case("*.azurecr.io", "corp*.azurecr.io", true)]
+    #[case("corp*.azurecr.io", "c*p.azurecr.io", true)]
+    #[case("corp*.azurecr.io", "other*.azurecr.io", false)]
+    #[case("*.azurecr.io:443", "*.azurecr.io", false)]
+    fn globs_that_some_host_fits_meet(#[case] pattern: &str, #[case] glob: &str, #[case] expected: bool) {
+        assert_eq!(HostPattern::parse(pattern).expect("pattern").may_meet(glob), expected);
+    }
+
     proptest! {
+        /// Two globs meet when a text that both match can be found; one of twice their length is enough for globs this short.
+        #[test]
+        fn globs_meet_where_a_text_matches_both(one in "[ab*]{0,3}", other in "[ab*]{0,3}") {
+            let mut texts = vec![String::new()];
+            for from in 0..(1 << 7) - 1 {
+                for letter in ["a", "b"] {
+                    let longer = format!("{}{letter}", texts[from]);
+                    texts.push(longer);
+                }
+            }
+            let found = texts.iter().any(|text| label_matches(&one, text) && label_matches(&other, text));
+            prop_assert_eq!(globs_meet(one.as_bytes(), other.as_bytes()), found);
+        }
+
         /// The label match agrees with a slow matcher that tries every split.
         #[test]
         fn label_globs_agree_with_backtracking(glob in "[ab*]{0,6}", label in "[ab]{0,8}") {

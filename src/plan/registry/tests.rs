@@ -62,6 +62,8 @@ fn only_github_is_built_in() {
 #[case(IssuerChoice::Auto, "registry.example.com", None, Some((IssuerKind::SelfDescribed, None)))]
 #[case(IssuerChoice::Auto, "registry.example.com", Some("https://x.example.com/api/v4"), Some((IssuerKind::Gitlab, Some("https://x.example.com/api/v4"))))]
 #[case(IssuerChoice::Auto, "registry.example.com", Some("https://x.example.com/api/v3"), Some((IssuerKind::GithubServer, Some("https://x.example.com/api/v3"))))]
+#[case(IssuerChoice::Auto, "registry.example.com", Some("https://example.com/gitlab/api/v4"), Some((IssuerKind::Gitlab, Some("https://example.com/gitlab/api/v4"))))]
+#[case(IssuerChoice::Auto, "registry.example.com", Some("https://example.com/git/api/v3"), Some((IssuerKind::GithubServer, Some("https://example.com/git/api/v3"))))]
 #[case(IssuerChoice::None, "registry.example.com", None, None)]
 fn issuers(
     #[case] issuer: IssuerChoice,
@@ -158,10 +160,13 @@ fn plain_http_asks_in_the_clear_and_only_then() {
 }
 
 #[rstest]
-#[case(RegistryConfig { endpoint: Some("http://r.example.com".into()), ..entry("r.example.com") }, "plainHttp: true")]
+#[case(RegistryConfig { endpoint: Some("http://r.example.com".into()), ..entry("r.example.com") }, "use https:// or set plainHttp: true")]
 #[case(RegistryConfig { endpoint: Some("r.example.com".into()), ..entry("r.example.com") }, "https://registry.example.com")]
 #[case(RegistryConfig { endpoint: Some("ftp://r.example.com".into()), ..entry("r.example.com") }, "https://")]
 #[case(RegistryConfig { endpoint: Some("https://u:hunter2@r.example.com".into()), ..entry("r.example.com") }, "leave them out")]
+#[case(RegistryConfig { endpoint: Some("https://u@r.example.com".into()), ..entry("r.example.com") }, "leave them out")]
+#[case(RegistryConfig { endpoint: Some("https://:hunter2@r.example.com".into()), ..entry("r.example.com") }, "leave them out")]
+#[case(RegistryConfig { endpoint: Some("https://r.example.com#x".into()), ..entry("r.example.com") }, "fragment")]
 #[case(RegistryConfig { endpoint: Some("https://r.example.com/v2".into()), ..entry("r.example.com") }, "leave out the path")]
 #[case(RegistryConfig { endpoint: Some("https://r.example.com?x".into()), ..entry("r.example.com") }, "query")]
 #[case(RegistryConfig { api: Some("http://x".into()), issuer: IssuerChoice::Github, ..entry("r.example.com") }, "plainHttp: true")]
@@ -173,6 +178,8 @@ fn plain_http_asks_in_the_clear_and_only_then() {
 #[case(RegistryConfig { issuer: IssuerChoice::Gitlab, ..entry("*.example.com") }, "set api")]
 #[case(RegistryConfig { realms: vec!["https://auth.example.com".into()], ..entry("r.example.com") }, "auth.example.com")]
 #[case(RegistryConfig { realms: vec!["*.example.com".into()], ..entry("r.example.com") }, "host[:port]")]
+#[case(RegistryConfig { realms: vec!["auth.example.com:".into()], ..entry("r.example.com") }, "host[:port]")]
+#[case(RegistryConfig { requests_per_second: f64::INFINITY, ..entry("r.example.com") }, "above 0")]
 #[case(RegistryConfig { requests_per_second: 0.0, ..entry("r.example.com") }, "above 0")]
 #[case(RegistryConfig { requests_per_second: f64::NAN, ..entry("r.example.com") }, "above 0")]
 #[case(entry("https://r.example.com"), "host[:port] only")]
@@ -197,6 +204,7 @@ fn a_host_may_stand_once() {
 #[case("ghcr.io", "actions/actions-runner:2.330.0", ("actions/actions-runner", "2.330.0"))]
 #[case("docker.io", "busybox", ("library/busybox", "latest"))]
 #[case("*.azurecr.io", "public/image", ("public/image", "latest"))]
+#[case("ghcr.io", "ghcr.io-mirror/image", ("ghcr.io-mirror/image", "latest"))]
 fn canaries(#[case] host: &str, #[case] canary: &str, #[case] expected: (&str, &str)) {
     let concrete = host.replace('*', "corp");
     let registry = find(&[RegistryConfig { canary: Some(canary.to_owned()), ..entry(host) }], &concrete);
@@ -242,4 +250,80 @@ fn an_issuer_is_asked_only_about_what_it_issued() {
     assert_eq!(refused, [GithubFineGrained, GithubAppInstallation]);
     let plain = find(&[entry("r.example.com")], "r.example.com");
     assert!(all.into_iter().all(|kind| plain.takes(kind)));
+}
+
+#[test]
+fn an_issuer_without_an_api_knows_nothing() {
+    let nowhere = Issuer { kind: IssuerKind::GithubCloud, api: None };
+    assert!(!nowhere.knows(TokenKind::GithubClassic));
+    let gitlab = Issuer::gitlab("registry.gitlab.com", None).expect("gitlab");
+    assert!(nowhere.is_github() && !gitlab.is_github() && !Issuer::self_described().is_github());
+}
+
+#[test]
+fn what_changes_the_way_a_registry_is_asked() {
+    let before = || RegistryConfig { plain_http: true, issuer: IssuerChoice::Jwt, ..entry("r.example.com") };
+    let first = find(&[before()], "r.example.com");
+    for (what, changed, expected) in [
+        ("nothing", before(), false),
+        ("rate", RegistryConfig { requests_per_second: 1.0, ..before() }, false),
+        ("canary", RegistryConfig { canary: Some("org/image".into()), ..before() }, false),
+        (
+            "endpoint",
+            RegistryConfig { endpoint: Some("http://r.example.com".into()), plain_http: true, ..before() },
+            false,
+        ),
+        ("endpoint", RegistryConfig { endpoint: Some("https://r.example.com".into()), ..before() }, true),
+        ("realms", RegistryConfig { realms: vec!["auth.example.com".into()], ..before() }, true),
+        ("issuer", RegistryConfig { issuer: IssuerChoice::None, ..before() }, true),
+        ("CA", RegistryConfig { ca_file: Some("/etc/ca.pem".into()), ..before() }, true),
+        ("addresses", RegistryConfig { allow_private_addresses: true, ..before() }, true),
+    ] {
+        let after = find(&[changed], "r.example.com");
+        assert_eq!(first.is_asked_otherwise(&after), expected, "{what}");
+    }
+    // In the clear where it was not before, though the endpoint is named.
+    let named = |plain_http| RegistryConfig {
+        endpoint: Some("https://r.example.com".into()),
+        plain_http,
+        ..entry("r.example.com")
+    };
+    let (secure, plain) = (find(&[named(false)], "r.example.com"), find(&[named(true)], "r.example.com"));
+    assert!(secure.is_asked_otherwise(&plain) && !secure.is_asked_otherwise(&secure));
+}
+
+#[test]
+fn what_an_entry_allows_reaches_the_registry() {
+    let open = RegistryConfig {
+        ca_file: Some("/etc/ca.pem".into()),
+        allow_private_addresses: true,
+        plain_http: true,
+        endpoint: Some("http://mirror.test:8080".into()),
+        realms: vec!["auth.test".into()],
+        ..entry("r.test")
+    };
+    let found = find(&[open], "r.test");
+    assert_eq!((found.ca_file.as_deref(), found.allow_private_addresses), (Some("/etc/ca.pem".as_ref()), true));
+    assert_eq!(found.endpoint.as_str(), "http://mirror.test:8080/");
+    assert_eq!(found.allowed_hosts, ["mirror.test:8080", "auth.test"]);
+    // Port 80 is the default in the clear alone.
+    let secure = find(&[RegistryConfig { realms: vec!["auth.test:80".into()], ..entry("r.test") }], "r.test");
+    assert_eq!(secure.allowed_hosts, ["r.test", "auth.test:80"]);
+}
+
+#[test]
+fn what_stands_on_the_list_is_told() {
+    let listed = registries(&[entry("b.example.com"), entry("a.example.com"), entry("*.example.org")]);
+    assert_eq!(listed.listed_hosts(), ["a.example.com", "b.example.com", "ghcr.io"]);
+    for (host, expected) in [("A.example.com", true), ("*.Example.org", true), ("r.example.org", false), ("", false)] {
+        assert_eq!(listed.lists(host), expected, "{host:?}");
+    }
+}
+
+#[test]
+fn processes_that_ask_together_share_the_rate() {
+    for (processes, rate) in [(0, 5.0), (1, 5.0), (4, 1.25)] {
+        let shared = registries(&[]).shared_by(processes).find("ghcr.io").expect("built in");
+        assert!((shared.requests_per_second - rate).abs() < f64::EPSILON, "{processes}");
+    }
 }

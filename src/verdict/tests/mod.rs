@@ -4,11 +4,15 @@ mod accesses;
 mod denials;
 mod hosts;
 mod incidents;
+mod kept;
 mod memory;
 mod moved;
+mod proofs;
 mod properties;
+mod pulls;
 mod refusals;
 mod simulation;
+mod tokens;
 
 use std::time::Duration;
 
@@ -184,8 +188,12 @@ fn every_row_of_the_table_names_a_test_that_exists() {
         include_str!("denials.rs"),
         include_str!("hosts.rs"),
         include_str!("incidents.rs"),
+        include_str!("kept.rs"),
         include_str!("moved.rs"),
+        include_str!("proofs.rs"),
+        include_str!("pulls.rs"),
         include_str!("refusals.rs"),
+        include_str!("tokens.rs"),
     ]
     .concat();
     let rows = include_str!("../../../docs/verdicts.md").lines().filter(|line| line.starts_with("| "));

@@ -171,3 +171,179 @@ fn who_may_be_asked_on_the_way_changes_no_acceptance() {
     });
     assert!(case.meet(&faster).is_empty());
 }
+
+#[test]
+fn who_issues_its_tokens_changes_no_acceptance_either() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.plain(60, 2, Refused);
+    assert!(case.meet(&asked(|_| ())).is_empty());
+    let issuer = asked(|registry| registry.issuer = IssuerChoice::Gitlab);
+    assert_eq!(case.meet(&issuer), [PLAIN]);
+    assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Unverified));
+    assert!(case.view(2).evidence.is_empty());
+    case.plain(120, 1, Accepted);
+    let nobody_was_refused = asked(|_| ());
+    assert!(case.meet(&nobody_was_refused).is_empty(), "there is nothing to forget");
+}
+
+#[test]
+fn an_incident_ends_with_the_refusals_that_are_forgotten() {
+    let mut case = Case::new();
+    for login in 1..=3 {
+        case.plain(login, login, Accepted);
+    }
+    assert!(case.meet(&asked(|_| ())).is_empty());
+    for login in 1..=3 {
+        case.plain(600, login, Refused);
+    }
+    assert!(case.incident(PLAIN));
+    let realms = asked(|registry| registry.realms = vec!["auth.example.com".to_owned()]);
+    assert_eq!(case.meet(&realms), [PLAIN]);
+    assert!(!case.incident(PLAIN));
+
+    // One that the canary carries stays.
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    case.plain(601, 1, Refused);
+    assert!(case.ledger.in_incident(PLAIN));
+    case.meet(&asked(|registry| {
+        registry.canary = Some("org/image".to_owned());
+        registry.realms = vec!["auth.example.com".to_owned()];
+    }));
+    assert!(case.view(1).evidence.is_empty());
+    assert!(case.ledger.in_incident(PLAIN));
+}
+
+#[test]
+fn another_host_has_no_incident_and_other_registries_keep_theirs() {
+    let elsewhere = |n: u8| asked(|registry| registry.endpoint = Some(format!("https://mirror-{n}.example.com")));
+    let mut case = Case::new();
+    case.ghcr(0, 9, Accepted);
+    for login in 1..=3 {
+        case.plain(login, login, Accepted);
+    }
+    case.meet(&asked(|_| ()));
+    for login in 1..=3 {
+        case.plain(600, login, Refused);
+    }
+    assert!(case.incident(PLAIN));
+    assert_eq!(case.meet(&elsewhere(1)), [PLAIN]);
+    assert!(!case.incident(PLAIN));
+    assert_eq!(case.status(9), Status::Valid, "at another registry");
+    // And once more.
+    case.plain(700, 1, Accepted);
+    assert_eq!(case.meet(&elsewhere(2)), [PLAIN]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn how_a_registry_was_asked_first_is_not_written_over() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    let (before, now) =
+        (asked(|_| ()), asked(|registry| registry.endpoint = Some("https://mirror.example.com".into())));
+    for registries in [&before, &now] {
+        case.ledger.was_asked(&registries.find(PLAIN).unwrap());
+    }
+    assert_eq!(case.meet(&now), [PLAIN]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_canary_of_a_state_that_does_not_tell_goes_where_there_is_none() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    assert_eq!(case.meet(&asked(|_| ())), [PLAIN]);
+    assert_eq!(case.plain(600, 1, Refused).at_once, []);
+}
+
+#[test]
+fn an_incident_of_the_canary_and_refusals_in_it_go_with_it() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.canary(1, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    for at in [600, 660] {
+        case.canary(at, PLAIN, denied(DenialStage::Token));
+    }
+    assert!(case.ledger.in_incident(PLAIN) && case.ledger.denies_everyone(PLAIN));
+    assert_eq!(case.meet(&asked(|_| ())), [PLAIN]);
+    assert!(!case.incident(PLAIN));
+    case.refuse_plain(1, &[700, 760]);
+    assert_ne!(case.status(1), Status::Rejected);
+    case.plain(820, 1, Refused);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn an_incident_of_denials_that_logins_carry_stays_without_the_canary() {
+    let mut case = Case::new();
+    for login in 1..=3 {
+        case.plain(login, login, Accepted);
+        case.access(login, Some(login), PLAIN, AccessAnswer::Granted);
+    }
+    case.canary(4, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    for login in 1..=3 {
+        case.access(600, Some(login), PLAIN, denied(DenialStage::Manifest));
+    }
+    case.canary(601, PLAIN, denied(DenialStage::Token));
+    assert!(case.ledger.denies_everyone(PLAIN));
+    case.meet(&asked(|_| ()));
+    assert!(case.ledger.denies_everyone(PLAIN));
+}
+
+#[test]
+fn without_an_incident_what_was_counted_stays_when_the_canary_goes() {
+    for canary in [AccessAnswer::Granted, denied(DenialStage::Token)] {
+        let mut case = Case::new();
+        case.plain(0, 1, Accepted);
+        case.access(0, None, PLAIN, AccessAnswer::Granted);
+        case.canary(1, PLAIN, AccessAnswer::Granted);
+        case.meet(&with_canary("org/image"));
+        case.canary(2, PLAIN, canary);
+        for at in [700, 760] {
+            case.access(at, None, PLAIN, denied(DenialStage::Token));
+        }
+        case.refuse_plain(1, &[1_000, 1_060]);
+        assert!(!case.incident(PLAIN));
+        case.meet(&asked(|_| ()));
+        case.access(1_120, None, PLAIN, denied(DenialStage::Token));
+        case.plain(1_120, 1, Refused);
+        assert_eq!(case.status(1), Status::Rejected, "the third in a row");
+        assert_eq!(case.ledger.access(None, PLAIN, REPOSITORY).granted, Some(false));
+    }
+}
+
+#[test]
+fn who_needs_a_control_and_has_others_waits_for_them_without_the_canary() {
+    let mut case = Case::new();
+    for login in 1..=4 {
+        case.plain(login, login, Accepted);
+        case.access(login, Some(login), PLAIN, AccessAnswer::Granted);
+    }
+    case.canary(5, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    for login in 1..=3 {
+        case.plain(600, login, Refused);
+    }
+    for login in 2..=4 {
+        case.access(600, Some(login), PLAIN, denied(DenialStage::Token));
+    }
+    assert!(case.ledger.in_incident(PLAIN) && case.ledger.denies_everyone(PLAIN));
+    case.canary(610, PLAIN, AccessAnswer::Granted);
+    assert!(!case.incident(PLAIN));
+    case.meet(&asked(|_| ()));
+    assert!(case.ledger.logins[&LoginId(1)].standing.suspect);
+    assert!(case.ledger.logins[&LoginId(4)].accesses[REPOSITORY].suspect);
+    case.ledger.retain(|login| login == LoginId(2), |_| true);
+    case.canary(620, PLAIN, AccessAnswer::Granted);
+    case.meet(&asked(|_| ()));
+    assert!(!case.ledger.logins[&LoginId(2)].standing.suspect, "nobody is left");
+    assert!(!case.ledger.logins[&LoginId(2)].accesses[REPOSITORY].suspect);
+}
