@@ -66,14 +66,14 @@ class Daemon:
         until("all verdicts", lambda: self.unverified() == 0, patience)
         return time.monotonic() - self.begun
 
-    def wait_for_quiet(self, registry, patience):
-        """All verdicts, told without a scrape, and then a while without a question to the registry."""
+    def wait_for_quiet(self, registry, patience, silence=5):
+        """All verdicts, told without a scrape, and then so many seconds without a question to the registry."""
         def settled():
             summary = json.loads(self.get("/api/v1/credentials?namespace=none")[1])["summary"]
             return summary["credentials"].get("unverified", 0) + summary["workloads"].get("unverified", 0) == 0
 
         until("all verdicts", settled, patience, pause=0.5)
-        until("silence", lambda: time.monotonic() - (registry.ask("counts")["last"] or 0) > 5, patience, pause=0.5)
+        until("silence", lambda: time.monotonic() - (registry.ask("counts")["last"] or 0) > silence, patience, pause=0.5)
 
     def unverified(self):
         text = gzip.decompress(self.get("/metrics", {"Accept-Encoding": "gzip"})[1])

@@ -11,13 +11,15 @@ from .table import requests
 
 # Nothing is due again within the watched time.
 LONG = 12 * 3600
+# What a first round leaves to be asked comes within a minute or so.
+SILENCE = 80
 
 
 def measure(world, binary):
     seconds = world.size.idle
     with Daemon(world, binary, LONG) as daemon:
         daemon.wait_for_inventory(world.size.patience)
-        daemon.wait_for_quiet(world.registry, world.size.patience)
+        daemon.wait_for_quiet(world.registry, world.size.patience, SILENCE)
         cpu, marks = daemon.cpu(), world.cluster.marks()
         world.registry.reset()
         time.sleep(seconds)
@@ -32,7 +34,7 @@ def instructions(world, binary, seconds):
     under = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=" + str(world.folder / "callgrind.out")]
     with Daemon(world, binary, LONG, under) as daemon:
         daemon.wait_for_inventory(world.size.patience * 10)
-        daemon.wait_for_quiet(world.registry, world.size.patience)
+        daemon.wait_for_quiet(world.registry, world.size.patience, SILENCE)
         say("counting instructions")
         control = pathlib.Path(valgrind).with_name("callgrind_control")
         subprocess.run([control, "-i", "on", str(daemon.process.pid)], check=True, capture_output=True)

@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         user = base64.b64decode(authorization[6:]).decode().split(":")[0] if basic else ""
         if self.path.startswith("/token"):
             kind = "token" if basic else "anonymous token"
-        elif self.path.startswith("/user"):
+        elif self.path in ("/rate_limit", "/user"):
             kind = "issuer"
         else:
             kind = "manifest" if "/manifests/" in self.path else "ping"
@@ -77,7 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # GitHub takes a password in Basic; nobody gets a token without one.
             return self.answer(401, {"errors": [{"code": "DENIED"}]})
         if kind == "issuer":
-            return self.answer(200, {"login": "robot"}, {
+            core = {"limit": 5000, "remaining": 4999, "used": 1, "reset": 4070908800}
+            return self.answer(200, {"login": "robot", "resources": {"core": core}}, {
                 "X-OAuth-Scopes": "read:packages, repo",
                 "GitHub-Authentication-Token-Expiration": "2099-01-01 00:00:00 UTC",
                 "X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "4999", "X-RateLimit-Reset": "4070908800",

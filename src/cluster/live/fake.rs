@@ -28,6 +28,8 @@ struct State {
     /// How many questions of what would be allowed there were, and whether they are answered with this.
     reviews: usize,
     no_reviews: Option<u16>,
+    /// Whether discovery is answered with this.
+    no_discovery: Option<u16>,
     /// Resources that the server does not know.
     absent: Vec<&'static str>,
     /// Answers to the next requests of a resource and verb, in order.
@@ -159,6 +161,11 @@ impl FakeApi {
         self.state.lock().unwrap().no_reviews = Some(code);
     }
 
+    /// Answer discovery with an error of this code.
+    pub(super) fn refuse_discovery(&self, code: u16) {
+        self.state.lock().unwrap().no_discovery = Some(code);
+    }
+
     /// How often was asked what would be allowed.
     pub(super) fn reviews(&self) -> usize {
         self.state.lock().unwrap().reviews
@@ -263,6 +270,9 @@ impl State {
 
     /// What everybody may read: the versions of a group or the resources of one, or that there are none.
     fn discover(&self, group: &str, versions: bool) -> Response<Body> {
+        if let Some(code) = self.no_discovery {
+            return respond(code, status(code, "no discovery").to_string());
+        }
         let known = Resource::ALL.into_iter().filter(|resource| resource.group() == group);
         let here: Vec<Value> = known
             .map(Resource::as_str)

@@ -180,3 +180,22 @@ async fn a_list_that_is_refused_once_more_than_it_was_granted_is_not_missed_at_o
     assert_eq!(running.secrets(), ["ci/a"]);
     running.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_the_cluster_lacks_is_not_missed_while_an_api_server_starts() {
+    let api = FakeApi::default();
+    api.uninstall("autoscalinglisteners");
+    let running = Running::start(&api, Scope::default());
+    running.synced().await;
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    api.refuse_reviews(403);
+    api.refuse_discovery(403);
+    api.deny("autoscalinglisteners", "list");
+    while !running.errors.all().contains(&(Resource::AutoscalingListeners, "forbidden")) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!missing(&running));
+    running.until("a missing permission", |inventory| !inventory.missing_permissions.is_empty()).await;
+    running.stop().await;
+}
