@@ -87,18 +87,20 @@ fn without_an_issuer_nobody_disagrees() {
 
 #[test]
 fn a_lack_of_scope_is_told_once_the_denial_is_proven() {
-    let mut case = Case::new();
-    case.ghcr(0, 1, Accepted);
-    case.canary(0, GHCR, AccessAnswer::Granted);
-    case.canary(590, GHCR, denied(DenialStage::Token));
-    let view = |case: &Case| case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY);
-    for at in [600, 660, 720] {
-        case.access(at, Some(1), GHCR, denied_for_scope());
-        assert!(!view(&case).missing_scope, "the canary is denied too");
+    for first in [AccessAnswer::NotFound, AccessAnswer::Granted] {
+        let mut case = Case::new();
+        case.access(0, Some(1), GHCR, first);
+        case.canary(0, GHCR, AccessAnswer::Granted);
+        case.canary(590, GHCR, denied(DenialStage::Token));
+        let view = |case: &Case| case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY);
+        for at in [600, 660, 720] {
+            case.access(at, Some(1), GHCR, denied_for_scope());
+            assert!(!view(&case).missing_scope, "the canary is denied too");
+        }
+        case.canary(770, GHCR, AccessAnswer::Granted);
+        case.access(780, Some(1), GHCR, denied_for_scope());
+        assert!(view(&case).missing_scope);
     }
-    case.canary(770, GHCR, AccessAnswer::Granted);
-    case.access(780, Some(1), GHCR, denied_for_scope());
-    assert!(view(&case).missing_scope);
 }
 
 #[test]
@@ -266,6 +268,16 @@ fn what_nobody_holds_any_more_is_forgotten() {
     assert!(!case.incident(GHCR) && !case.incident(API));
     case.ledger.retain_hosts(|_| true);
     assert!(case.ledger.issuers.is_empty(), "an issuer without tokens");
+}
+
+#[test]
+fn to_forget_begins_no_incident() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    case.issuer(0, 1, alive());
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    case.ledger.retain(|_| true, |_| true);
+    assert!(!case.incident(GHCR) && !case.incident(API));
 }
 
 #[test]

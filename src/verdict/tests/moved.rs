@@ -341,6 +341,11 @@ fn who_needs_a_control_and_has_others_waits_for_them_without_the_canary() {
     case.meet(&asked(|_| ()));
     assert!(case.ledger.logins[&LoginId(1)].standing.suspect);
     assert!(case.ledger.logins[&LoginId(4)].accesses[REPOSITORY].suspect);
+    case.ledger.retain(|login| login <= LoginId(2), |_| true);
+    case.canary(615, PLAIN, AccessAnswer::Granted);
+    case.meet(&asked(|_| ()));
+    assert!(case.ledger.logins[&LoginId(2)].standing.suspect, "one other is left");
+    assert!(case.ledger.logins[&LoginId(2)].accesses[REPOSITORY].suspect);
     case.ledger.retain(|login| login == LoginId(2), |_| true);
     case.canary(620, PLAIN, AccessAnswer::Granted);
     case.meet(&asked(|_| ()));

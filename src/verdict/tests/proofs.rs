@@ -101,6 +101,8 @@ fn during_an_incident_only_what_the_issuer_disowns_for_long_is_asked_in_close_or
     assert_eq!(case.status(1), Status::Valid, "refused once");
     assert_eq!(case.ghcr(830, 1, Refused).cadence, Cadence::BackOff, "too early");
     assert_eq!(case.status(1), Status::Valid, "refused twice");
+    assert_eq!(case.ghcr(890, 1, Refused).cadence, Cadence::BackOff, "too early still");
+    assert_eq!(case.status(1), Status::Unverified);
     let cadences = [1_300, 1_360, 1_420].map(|at| case.ghcr(at, 1, Refused).cadence);
     assert_eq!(cadences, [Cadence::Confirm, Cadence::Confirm, Cadence::BackOff], "three of them last");
     assert_eq!(case.status(1), Status::Unverified);

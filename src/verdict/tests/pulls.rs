@@ -243,6 +243,16 @@ fn an_access_that_is_granted_outweighs_a_canary_that_stays_denied() {
     deny_for_long(&mut case, 700, 2);
     assert_eq!(case.status(2), Status::Forbidden);
 
+    // The same where logins began it.
+    let mut case = pulling(4);
+    case.canary(0, GHCR, Granted);
+    deny(&mut case, 600, &[1, 2, 3]);
+    case.canary(605, GHCR, denied(DenialStage::Token));
+    case.access(610, Some(4), GHCR, Granted);
+    assert!(!case.incident(GHCR));
+    deny_for_long(&mut case, 700, 4);
+    assert_eq!(case.status(4), Status::Forbidden);
+
     // A canary that was granted all the while is heard on.
     let mut case = pulling(4);
     case.canary(0, GHCR, Granted);
@@ -297,8 +307,9 @@ fn a_reason_proves_no_denial_of_a_login_that_was_not_accepted_since() {
     }
     assert_ne!(case.status(1), Status::Forbidden);
     case.ghcr(730, 1, LoginAnswer::Accepted);
-    case.access(780, Some(1), GHCR, denied(DenialStage::Token));
+    let advice = case.access(780, Some(1), GHCR, denied(DenialStage::Token));
     assert_eq!(case.status(1), Status::Forbidden);
+    assert!(!asks_login(&advice, 1), "it was accepted since");
 }
 
 #[test]

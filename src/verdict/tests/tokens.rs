@@ -48,11 +48,13 @@ fn a_token_that_is_new_does_not_end_an_incident_of_the_issuer_at_once() {
 
     // Where none of those that were alive before is left, any token will do.
     let mut case = living(3);
-    case.issuer(590, 9, Disowned);
+    for login in [8, 9] {
+        case.issuer(590, login, Disowned);
+    }
     for login in 1..=3 {
         case.issuer(600, login, Disowned);
     }
-    case.ledger.retain(|_| true, |key| *key == token(9));
+    case.ledger.retain(|_| true, |key| *key == token(8) || *key == token(9));
     assert!(case.incident(API));
     case.issuer(700, 9, alive());
     assert!(!case.incident(API));
@@ -130,7 +132,10 @@ fn an_issuer_that_disowns_a_token_has_not_locked_its_owner_out() {
     case.issuer(0, 1, alive());
     case.issuer(600, 1, locked_out());
     case.issuer(605, 1, IssuerAnswer::Unproven(TIMEOUT));
-    case.refuse_ghcr(1, &[610, 670, 730]);
+    case.refuse_ghcr(1, &[610, 670]);
+    assert_eq!(case.status(1), Status::Valid);
+    case.ghcr(730, 1, Refused);
+    assert_eq!(case.status(1), Status::Unverified, "whatever explains it, it does not work for now");
     assert!(case.ledger.is_refused(&Ask::Issuer(token(1))));
     for at in [4_300, 4_360, 4_420] {
         case.issuer(at, 1, Disowned);
@@ -155,6 +160,7 @@ fn while_another_token_of_the_owner_is_locked_out_no_refusal_is_confirmed() {
         case.ghcr(0, login, Accepted);
         case.issuer(0, login, owned_by(owner));
     }
+    case.refuse_ghcr(2, &[480, 540]);
     case.issuer(600, 1, locked_out());
     for at in [610, 670, 730, 1_300, 1_360] {
         case.ghcr(at, 2, Refused);
@@ -170,6 +176,23 @@ fn while_another_token_of_the_owner_is_locked_out_no_refusal_is_confirmed() {
         case.issuer(at + 1, 2, Disowned);
         assert_eq!(case.status(2), status, "at {at}");
     }
+}
+
+#[test]
+fn refusals_from_before_a_lock_out_are_not_confirmed_during_it() {
+    let mut case = Case::new();
+    for (login, owner) in [(1, "alice"), (2, "alice"), (3, "bob")] {
+        case.ghcr(0, login, Accepted);
+        case.issuer(0, login, owned_by(owner));
+    }
+    case.refuse_ghcr(2, &[400, 460, 520]);
+    case.issuer(530, 1, locked_out());
+    for at in [540, 600, 660] {
+        case.issuer(at, 3, owned_by("bob"));
+        case.issuer(at, 2, Disowned);
+    }
+    assert!(case.ledger.token(&token(2)).disowned);
+    assert_ne!(case.status(2), Status::Rejected);
 }
 
 #[test]
