@@ -1,4 +1,4 @@
-use crate::plan::schedule::tests::{at, login, minutes, schedule};
+use crate::plan::schedule::tests::{access, at, issuer, login, minutes, schedule};
 use crate::plan::{Cadence, LoginId, Wanted};
 
 use super::*;
@@ -101,4 +101,94 @@ fn what_a_namespace_spent_stays_spent() {
     let urgent: Vec<LoginId> = (0..100).map(LoginId).collect();
     schedule.hurry_all(&urgent, at(3));
     assert_eq!(schedule.pop_due(at(3), 99), [], "hurry opens no allowance");
+}
+
+#[test]
+fn a_question_to_an_issuer_goes_by_its_own_interval_and_by_what_is_left_of_a_quota() {
+    let mut schedule = schedule();
+    let one = issuer(1, &[]);
+    schedule.sync(std::slice::from_ref(&one), &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    schedule.stretch(&one.ask, minutes(30));
+    schedule.answered(&one.ask, Cadence::Routine, at(0));
+    let often = IssuerConfig { interval: minutes(5), ..IssuerConfig::default() };
+    schedule.retime(&ProbeConfig::default(), &often, at(1));
+    assert_eq!(schedule.next_due(), Some(at(30 * 60)));
+}
+
+#[test]
+fn a_confirmation_comes_sooner_with_a_shorter_spacing() {
+    let mut schedule = schedule();
+    let one = login(1, "ghcr.io");
+    schedule.sync(std::slice::from_ref(&one), &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    schedule.refused(&one.ask, Cadence::Confirm, at(0));
+    let close = ProbeConfig { confirmation_spacing: Duration::from_secs(10), ..ProbeConfig::default() };
+    schedule.retime(&close, &IssuerConfig::default(), at(1));
+    let due = schedule.next_due().expect("it is confirmed");
+    assert!(due >= at(10) && due <= at(11), "{due:?}");
+}
+
+#[test]
+fn a_back_off_ends_within_the_interval_and_never_before_the_spacing() {
+    for (interval, longest) in [(120, 120), (30, 60)] {
+        let mut schedule = schedule();
+        let one = login(1, "ghcr.io");
+        schedule.sync(std::slice::from_ref(&one), &[], at(0));
+        let mut last = at(0);
+        for _ in 0..6 {
+            last = schedule.next_due().expect("it comes again").max(last);
+            assert_eq!(schedule.pop_due(last, 9).len(), 1);
+            schedule.answered(&one.ask, Cadence::BackOff, last);
+        }
+        assert!(schedule.next_due().expect("it comes again") > last.after(minutes(5)));
+        let probe = ProbeConfig { interval: Duration::from_secs(interval), ..ProbeConfig::default() };
+        schedule.retime(&probe, &IssuerConfig::default(), last);
+        assert_eq!(schedule.next_due(), Some(last.after(Duration::from_secs(longest))), "an interval of {interval} s");
+    }
+}
+
+#[test]
+fn an_access_that_waits_for_its_login_is_brought_forward_where_it_waits() {
+    let mut schedule = Schedule::new(&probing(minutes(720)), &IssuerConfig::default());
+    let (one, repository) = (login(1, "ghcr.io"), access(Some(1), "ghcr.io", "org/app"));
+    schedule.sync(&[one.clone(), repository.clone()], &[], at(0));
+    assert_eq!(ask_all(&mut schedule, at(0)), 2);
+    schedule.hasten(&one.ask, at(60));
+    assert_eq!(schedule.pop_due(at(60), 9), std::slice::from_ref(&one.ask));
+    schedule.refused(&one.ask, Cadence::Confirm, at(60));
+    schedule.retime(&probing(minutes(10)), &IssuerConfig::default(), at(120));
+    assert_eq!(schedule.pop_due(at(130), 9), std::slice::from_ref(&one.ask));
+    schedule.answered(&one.ask, Cadence::Routine, at(130));
+    let mut asked_at = Vec::new();
+    for second in 131..=600 {
+        for ask in schedule.pop_due(at(second), 9) {
+            if ask == repository.ask {
+                asked_at.push(second);
+            }
+            schedule.answered(&ask, Cadence::Routine, at(second));
+        }
+    }
+    assert_eq!(asked_at, [600], "ten minutes after it was asked");
+}
+
+#[test]
+fn an_issuer_rests_with_its_dead_logins_as_long_as_these_do_now() {
+    let asked = || {
+        let mut schedule = schedule();
+        let (one, token) = (login(1, "ghcr.io"), issuer(1, &[1]));
+        schedule.sync(&[one.clone(), token.clone()], &[], at(0));
+        assert_eq!(schedule.pop_due(at(0), 9).len(), 2);
+        schedule.refused(&one.ask, Cadence::Dead, at(0));
+        schedule.answered(&token.ask, Cadence::Routine, at(0));
+        schedule
+    };
+    let mut as_before = asked();
+    assert_eq!(as_before.pop_due(at(6 * 3600 - 1), 9), []);
+    assert_eq!(as_before.pop_due(at(6 * 3600 + 2160), 9).len(), 2);
+    let mut sooner = asked();
+    let rested = ProbeConfig { rejected_interval: minutes(120), ..ProbeConfig::default() };
+    sooner.retime(&rested, &IssuerConfig::default(), at(10));
+    assert_eq!(sooner.pop_due(at(2 * 3600 - 1), 9), []);
+    assert_eq!(sooner.pop_due(at(2 * 3600 + 720), 9).len(), 2);
 }
