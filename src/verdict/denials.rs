@@ -150,7 +150,9 @@ impl Ledger {
         let controlled = self.denial_is_controlled(host, login, repository);
         let access = self.access_mut(login, host, repository);
         let was_proven = matches!(access.verdict, Some(Proven { yes: false, .. }));
-        let proven = (explained && all.count() >= needed) || (enough && lasting && accepted_within && controlled);
+        // During an incident a run stands still: what was proven before it is not proven anew by what counts for nothing.
+        let repeated = !incident && enough && lasting && accepted_within && controlled;
+        let proven = (explained && all.count() >= needed) || repeated;
         if proven || (was_proven && !incident) {
             access.verdict = Some(Proven { yes: false, at });
             (access.fresh, access.suspect) = (false, false);

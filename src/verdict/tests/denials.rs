@@ -166,6 +166,26 @@ fn a_denial_whose_reason_the_issuer_tells_is_forbidden_after_confirmations() {
 }
 
 #[test]
+fn a_denial_that_is_proven_keeps_its_age_during_an_incident() {
+    let mut case = granted(&[1]);
+    case.canary(0, GHCR, Granted);
+    for at in [600, 660, 720, 1_200, 1_260, 1_320] {
+        deny(&mut case, at, &[1]);
+    }
+    assert_eq!(case.status(1), Status::Forbidden);
+    let proven_at = |case: &Case| case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).last_verdict_at;
+    assert_eq!(proven_at(&case), Some(wall(1_320)));
+    deny(&mut case, 1_400, &[1]);
+    assert_eq!(proven_at(&case), Some(wall(1_400)), "it holds still");
+    for at in [1_500, 1_560] {
+        case.canary(at, GHCR, denied(DenialStage::Token));
+    }
+    assert!(case.incident(GHCR));
+    deny(&mut case, 1_600, &[1]);
+    assert_eq!((case.status(1), proven_at(&case)), (Status::Forbidden, Some(wall(1_400))));
+}
+
+#[test]
 fn a_reason_that_comes_late_has_the_denials_asked_in_close_order() {
     let mut case = granted(&[1]);
     deny(&mut case, 600, &[1]);

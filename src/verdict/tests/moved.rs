@@ -178,7 +178,7 @@ fn who_issues_its_tokens_changes_no_acceptance_either() {
     case.plain(0, 1, Accepted);
     case.plain(60, 2, Refused);
     assert!(case.meet(&asked(|_| ())).is_empty());
-    let issuer = asked(|registry| registry.issuer = IssuerChoice::Gitlab);
+    let issuer = asked(|registry| registry.issuer = IssuerChoice::Jwt);
     assert_eq!(case.meet(&issuer), [PLAIN]);
     assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Unverified));
     assert!(case.view(2).evidence.is_empty());
