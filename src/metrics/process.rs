@@ -38,10 +38,12 @@ pub(super) static ALL: [About; 7] = [
     ),
 ];
 
-/// Reads `/proc` and the runtime at each scrape. What cannot be read is absent.
+/// Reads `/proc` and the runtime at each scrape. What cannot be read is absent, but for the bound of descriptors: that is
+/// wanted most while there is none left to read it with.
 #[derive(Debug)]
 pub(super) struct ProcessCollector {
     proc: PathBuf,
+    max_fds: Option<f64>,
     descriptions: Vec<Desc>,
 }
 
@@ -54,7 +56,8 @@ impl ProcessCollector {
         let descriptions = ALL.iter().map(|about| {
             Desc::new(about.name.to_owned(), about.help.to_owned(), Vec::new(), std::collections::HashMap::new())
         });
-        Ok(Self { proc, descriptions: descriptions.collect::<Result<_, _>>()? })
+        let max_fds = Reading::take(&proc).max_fds;
+        Ok(Self { proc, max_fds, descriptions: descriptions.collect::<Result<_, _>>()? })
     }
 }
 
@@ -64,7 +67,8 @@ impl Collector for ProcessCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let values = Reading::take(&self.proc).values();
+        let now = Reading::take(&self.proc);
+        let values = Reading { max_fds: now.max_fds.or(self.max_fds), ..now }.values();
         let families = ALL.iter().zip(values.into_iter().chain([alive_tasks()])).filter_map(|(about, value)| {
             let value = value?;
             if about.kind == Kind::Counter {
@@ -187,6 +191,19 @@ mod tests {
         task.abort();
         assert!(task.await.is_err());
         assert!(told().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_bound_of_descriptors_is_told_when_none_is_left_to_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = folder.path().join("self/limits");
+        fs::create_dir_all(folder.path().join("self")).unwrap();
+        fs::write(&limits, "Max open files            64                   64                   files\n").unwrap();
+        let collector = ProcessCollector::at(folder.path().to_owned()).unwrap();
+        fs::remove_file(&limits).unwrap();
+        let families = collector.collect();
+        assert_eq!(families.iter().map(MetricFamily::name).collect::<Vec<_>>(), ["process_max_fds"]);
+        assert!((families[0].get_metric()[0].get_gauge().get_value() - 64.0).abs() < f64::EPSILON);
     }
 
     #[test]
