@@ -17,6 +17,26 @@ fn with_canary(image: &str) -> Registries {
     asked(|registry| registry.canary = Some(image.to_owned()))
 }
 
+/// So many logins that work, from 1 on, and a canary that is granted.
+fn beside_a_canary(logins: u64) -> Case {
+    let mut case = Case::new();
+    for login in 1..=logins {
+        case.plain(login, login, Accepted);
+    }
+    case.canary(logins + 1, PLAIN, AccessAnswer::Granted);
+    case.meet(&with_canary("org/image"));
+    case
+}
+
+/// The same, and each of them pulls.
+fn pulling_beside_a_canary(logins: u64) -> Case {
+    let mut case = beside_a_canary(logins);
+    for login in 1..=logins {
+        case.access(logins + 1, Some(login), PLAIN, AccessAnswer::Granted);
+    }
+    case
+}
+
 impl Case {
     fn meet(&mut self, registries: &Registries) -> Vec<String> {
         self.ledger.meet(|host| registries.find(host)).iter().map(ToString::to_string).collect()
@@ -72,10 +92,7 @@ fn a_canary_that_stays_is_heard_first() {
 
 #[test]
 fn an_incident_that_only_the_canary_carried_goes_with_it() {
-    let mut case = Case::new();
-    case.plain(0, 1, Accepted);
-    case.canary(1, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = beside_a_canary(1);
     case.canary(600, PLAIN, denied(DenialStage::Token));
     case.canary(660, PLAIN, denied(DenialStage::Token));
     case.plain(700, 1, Accepted);
@@ -92,12 +109,7 @@ fn an_incident_that_only_the_canary_carried_goes_with_it() {
 
 #[test]
 fn an_incident_that_logins_carry_stays_without_the_canary() {
-    let mut case = Case::new();
-    for login in 1..=3 {
-        case.plain(login, login, Accepted);
-    }
-    case.canary(4, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = beside_a_canary(3);
     case.canary(600, PLAIN, denied(DenialStage::Token));
     for login in 1..=3 {
         case.plain(600 + login, login, Refused);
@@ -113,10 +125,7 @@ fn an_incident_that_logins_carry_stays_without_the_canary() {
 
 #[test]
 fn who_needed_a_control_is_judged_alone_without_one() {
-    let mut case = Case::new();
-    case.plain(0, 1, Accepted);
-    case.canary(1, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = beside_a_canary(1);
     case.canary(600, PLAIN, denied(DenialStage::Token));
     case.plain(601, 1, Refused);
     assert!(case.incident(PLAIN));
@@ -203,10 +212,7 @@ fn an_incident_ends_with_the_refusals_that_are_forgotten() {
     assert!(!case.incident(PLAIN));
 
     // One that the canary carries stays.
-    let mut case = Case::new();
-    case.plain(0, 1, Accepted);
-    case.canary(1, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = beside_a_canary(1);
     case.canary(600, PLAIN, denied(DenialStage::Token));
     case.plain(601, 1, Refused);
     assert!(case.ledger.in_incident(PLAIN));
@@ -264,10 +270,7 @@ fn a_canary_of_a_state_that_does_not_tell_goes_where_there_is_none() {
 
 #[test]
 fn an_incident_of_the_canary_and_refusals_in_it_go_with_it() {
-    let mut case = Case::new();
-    case.plain(0, 1, Accepted);
-    case.canary(1, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = beside_a_canary(1);
     for at in [600, 660] {
         case.canary(at, PLAIN, denied(DenialStage::Token));
     }
@@ -282,13 +285,7 @@ fn an_incident_of_the_canary_and_refusals_in_it_go_with_it() {
 
 #[test]
 fn an_incident_of_denials_that_logins_carry_stays_without_the_canary() {
-    let mut case = Case::new();
-    for login in 1..=3 {
-        case.plain(login, login, Accepted);
-        case.access(login, Some(login), PLAIN, AccessAnswer::Granted);
-    }
-    case.canary(4, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = pulling_beside_a_canary(3);
     for login in 1..=3 {
         case.access(600, Some(login), PLAIN, denied(DenialStage::Manifest));
     }
@@ -322,13 +319,7 @@ fn without_an_incident_what_was_counted_stays_when_the_canary_goes() {
 
 #[test]
 fn who_needs_a_control_and_has_others_waits_for_them_without_the_canary() {
-    let mut case = Case::new();
-    for login in 1..=4 {
-        case.plain(login, login, Accepted);
-        case.access(login, Some(login), PLAIN, AccessAnswer::Granted);
-    }
-    case.canary(5, PLAIN, AccessAnswer::Granted);
-    case.meet(&with_canary("org/image"));
+    let mut case = pulling_beside_a_canary(4);
     for login in 1..=3 {
         case.plain(600, login, Refused);
     }
