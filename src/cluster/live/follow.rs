@@ -1,9 +1,12 @@
 //! Following one slice: list, then watch, and list again whenever the thread is lost.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::poll;
 use kube::runtime::watcher::DefaultBackoff;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -11,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::WatchObserver;
 use super::decode::{self, Item, Object};
-use super::request::{self, Failure, Presence, Reason, Watch};
+use super::request::{self, Failure, Page, PageText, Presence, Reason, Watch};
 use super::slice::{Kind, Slice};
 use crate::cluster::wire::Interner;
 use crate::cluster::{ObjectRef, Problem, Scope, SharedInventory, missing_rules};
@@ -89,6 +92,31 @@ pub(super) struct Listed {
     pub(super) problems: Vec<(Option<ObjectRef>, Problem)>,
     /// Where a watch goes on.
     pub(super) version: String,
+}
+
+impl Listed {
+    /// Take what is on a page.
+    fn read(
+        &mut self,
+        slice: &Slice,
+        page: &Page<'_>,
+        scope: &Scope,
+        interner: &Interner,
+        known: Option<&SharedInventory>,
+    ) {
+        let start = self.objects.len();
+        for json in &page.items {
+            match decode::item(slice, json, scope, interner).0 {
+                Item::Object(object) => self.objects.push(object),
+                Item::Nothing(_) => {}
+                Item::Bad(at, problem) => self.problems.push((at, problem)),
+            }
+        }
+        if let Some(known) = known {
+            let fresh = self.objects.split_off(start);
+            known.read(|inventory| self.objects.extend(fresh.into_iter().map(|object| object.or_known(inventory))));
+        }
+    }
 }
 
 /// Follow a slice for ever.
@@ -286,29 +314,30 @@ pub(super) async fn list(
     let mut listed = Listed::default();
     let mut limit =
         if matches!(slice.kind, Kind::Secrets(_) | Kind::NamedSecret) { SECRET_PAGE_SIZE } else { PAGE_SIZE };
-    let mut continue_token = None;
+    let first = request::ask(client, slice, limit, None).await?;
+    let mut text = first.read(PageText::default()).await?;
     loop {
-        let text = request::page(client, slice, limit, continue_token).await?;
         let page = text.parse()?;
-        let start = listed.objects.len();
-        for json in &page.items {
-            match decode::item(slice, json, scope, interner).0 {
-                Item::Object(object) => listed.objects.push(object),
-                Item::Nothing(_) => {}
-                Item::Bad(at, problem) => listed.problems.push((at, problem)),
-            }
-        }
-        if let Some(known) = known {
-            let fresh = listed.objects.split_off(start);
-            known.read(|inventory| listed.objects.extend(fresh.into_iter().map(|object| object.or_known(inventory))));
-        }
-        if page.metadata.continue_token.is_empty() {
+        let more = page.metadata.continue_token.to_string();
+        if more.is_empty() {
             listed.version = page.metadata.resource_version.to_string();
+            listed.read(slice, &page, scope, interner, known);
             return Ok(listed);
         }
-        continue_token = Some(page.metadata.continue_token.to_string());
-        if text.len() > LONG_PAGE_BYTES {
+        let is_long = text.len() > LONG_PAGE_BYTES;
+        if is_long {
             limit = (limit / 2).max(SMALLEST_PAGE);
         }
+        // The API server works on the next page while this one is read.
+        let mut next = pin!(request::ask(client, slice, limit, Some(more)));
+        let early = poll!(next.as_mut());
+        listed.read(slice, &page, scope, interner, known);
+        drop(page);
+        let room = if is_long { PageText::default() } else { text };
+        let answer = match early {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => next.await,
+        };
+        text = answer?.read(room).await?;
     }
 }

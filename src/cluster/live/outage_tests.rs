@@ -115,6 +115,27 @@ async fn an_answer_that_casts_doubt_brings_a_new_list() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_list_whose_next_page_is_gone_is_read_anew_from_its_first() {
+    let api = FakeApi::default();
+    api.put("secrets", secret("ci", "a"));
+    let mut gone = secret("ci", "gone");
+    gone["metadata"]["resourceVersion"] = json!("7");
+    let page = json!({"metadata": {"resourceVersion": "7", "continue": "more"}, "items": [gone]});
+    for _ in ["dockerconfigjson", "dockercfg"] {
+        api.fail_next("secrets", "list", Fault::Answer(200, page.to_string()));
+    }
+    for _ in ["dockerconfigjson", "dockercfg"] {
+        api.fail_next("secrets", "list", Fault::Answer(410, status(410, "the continue token is too old").to_string()));
+    }
+    let running = Running::start(&api, Scope::default());
+    running.synced().await;
+    assert_eq!(running.secrets(), ["ci/a"], "nothing of the list that was cut short");
+    assert_eq!(running.errors.all(), [(Resource::Secrets, "expired"); 2]);
+    assert_eq!(api.requests().iter().filter(|uri| uri.contains("continue=more")).count(), 2, "{:?}", api.requests());
+    running.stop().await;
+}
+
 /// Whether anything is told as missing.
 fn missing(running: &Running) -> bool {
     running.shared.read(|inventory| !inventory.missing_permissions.is_empty())

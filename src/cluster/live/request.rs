@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use futures::io::{AsyncBufRead, AsyncBufReadExt};
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use kube::core::request::Request;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A watch that is silent for this long past its own end is dead.
 const WATCH_MARGIN: Duration = Duration::from_secs(5);
 /// The longest page that is read. An object is at most some 1.5 MiB in etcd.
-const MAX_PAGE_BYTES: u64 = 512 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
 /// The longest event that is read.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -120,6 +120,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The text of one page.
+#[derive(Default)]
 pub(super) struct PageText(Zeroizing<Vec<u8>>);
 
 /// One page, borrowing from its text.
@@ -251,29 +252,56 @@ struct DiscoveredResource {
     name: String,
 }
 
-/// Fetch one page of a list.
-pub(super) async fn page(
+/// The answer to a list, of which the page has yet to be read.
+pub(super) struct Answer {
+    body: Pin<Box<dyn AsyncBufRead + Send>>,
+    deadline: Instant,
+}
+
+/// Ask for one page of a list.
+pub(super) async fn ask(
     client: &kube::Client,
     slice: &Slice,
     limit: u32,
     continue_token: Option<String>,
-) -> Result<PageText, Failure> {
+) -> Result<Answer, Failure> {
+    let deadline = Instant::now() + PAGE_TIMEOUT;
     let request = Request::new(slice.path())
         .list(&slice.list_params(limit, continue_token))
         .map_err(|error| Failure::new(Reason::Api, chain(&error)))?;
-    let fetch = async {
-        let body = client.request_stream(request).await.map_err(|error| Failure::of_client(&error))?;
-        let mut text = Zeroizing::new(Vec::new());
-        let mut body = std::pin::pin!(body.take(MAX_PAGE_BYTES));
-        body.read_to_end(&mut text).await.map_err(|error| Failure::new(Reason::Transport, chain(&error)))?;
-        if text.len() as u64 >= MAX_PAGE_BYTES {
-            return Err(Failure::new(Reason::Decode, "a page of a list is longer than 512 MiB"));
-        }
-        Ok(PageText(text))
-    };
-    timeout(PAGE_TIMEOUT, fetch).await.unwrap_or_else(|_| {
-        Err(Failure::new(Reason::Transport, format!("a page of a list took more than {} s", PAGE_TIMEOUT.as_secs())))
-    })
+    let body = timeout_at(deadline, client.request_stream(request))
+        .await
+        .map_err(|_| late_page())?
+        .map_err(|error| Failure::of_client(&error))?;
+    Ok(Answer { body: Box::pin(body), deadline })
+}
+
+impl Answer {
+    /// Read the page, into the memory of one that is read already, so that a list takes and wipes it once.
+    pub(super) async fn read(mut self, mut page: PageText) -> Result<PageText, Failure> {
+        page.0.clear();
+        let fill = async {
+            loop {
+                let chunk =
+                    self.body.fill_buf().await.map_err(|error| Failure::new(Reason::Transport, chain(&error)))?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                let taken = chunk.len();
+                if page.0.len() + taken >= MAX_PAGE_BYTES {
+                    return Err(Failure::new(Reason::Decode, "a page of a list is longer than 512 MiB"));
+                }
+                page.0.extend_from_slice(chunk);
+                self.body.as_mut().consume_unpin(taken);
+            }
+        };
+        timeout_at(self.deadline, fill).await.unwrap_or_else(|_| Err(late_page()))?;
+        Ok(page)
+    }
+}
+
+fn late_page() -> Failure {
+    Failure::new(Reason::Transport, format!("a page of a list took more than {} s", PAGE_TIMEOUT.as_secs()))
 }
 
 /// A watch that is open.
