@@ -1,11 +1,12 @@
 //! A lane: the asks of which one is in flight at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::jittered;
 use super::queue::{AskNo, StallNo};
+use super::sorted::Sorted;
 use crate::plan::Moment;
 
 /// When a queued ask may go.
@@ -65,14 +66,14 @@ impl Head {
 /// all checks of a round by naming thousands of images.
 #[derive(Debug, Default)]
 struct Shares {
-    of: BTreeMap<Arc<str>, Share>,
+    of: HashMap<Arc<str>, Share>,
     /// The first of each namespace.
-    firsts: BTreeSet<(Moment, u64, Arc<str>)>,
+    firsts: Sorted<(Moment, u64, Arc<str>)>,
 }
 
 #[derive(Debug, Default)]
 struct Share {
-    places: BTreeSet<Place>,
+    places: Sorted<Place>,
     /// When its turn was last, counted in checks of the lane.
     served: u64,
 }
@@ -101,7 +102,7 @@ impl Shares {
 
     /// Of the namespaces with something due the one whose turn is longest ago.
     fn pop(&mut self, now: Moment, turn: u64) -> Option<AskNo> {
-        let due = self.firsts.range(..).take_while(|(key, ..)| *key <= now);
+        let due = self.firsts.iter().take_while(|(key, ..)| *key <= now);
         let served = |tenant: &Arc<str>| self.of.get(tenant).map_or(0, |share| share.served);
         let next = due.min_by_key(|(key, first, tenant)| (served(tenant), *key, *first));
         // A round that opens later than its first check is due can find nothing due by this reading of the clock.
@@ -132,7 +133,7 @@ pub(super) struct Lane {
     pub(super) in_flight: Option<(StallNo, bool)>,
     /// Nothing before this moment: the owner of the login is locked out or at its limit.
     pub(super) hold: Moment,
-    free: BTreeSet<Place>,
+    free: Sorted<Place>,
     budgeted: Shares,
     round_began: Moment,
     round_ends: Moment,
@@ -151,7 +152,7 @@ impl Lane {
             suspect,
             in_flight: None,
             hold: Moment::default(),
-            free: BTreeSet::new(),
+            free: Sorted::default(),
             budgeted: Shares::default(),
             round_began: Moment::default(),
             round_ends: Moment::default(),
@@ -165,7 +166,7 @@ impl Lane {
     pub(super) fn put(&mut self, ask: AskNo, slot: Slot, tenant: &Arc<str>) {
         let place = (slot.key, slot.turn, ask, slot.due);
         if slot.budgeted {
-            self.budgeted.change(tenant, |share| _ = share.places.insert(place));
+            self.budgeted.change(tenant, |share| share.places.insert(place));
         } else {
             self.free.insert(place);
         }
@@ -174,7 +175,7 @@ impl Lane {
     pub(super) fn take(&mut self, ask: AskNo, slot: Slot, tenant: &Arc<str>) {
         let place = (slot.key, slot.turn, ask, slot.due);
         if slot.budgeted {
-            self.budgeted.change(tenant, |share| _ = share.places.remove(&place));
+            self.budgeted.change(tenant, |share| share.places.remove(&place));
         } else {
             self.free.remove(&place);
         }

@@ -8,6 +8,7 @@ mod memory_tests;
 mod queue;
 mod refusals;
 mod retime;
+mod sorted;
 mod standing;
 
 #[cfg(test)]
@@ -53,7 +54,8 @@ pub struct Schedule {
     /// How far the time inside runs ahead.
     ahead: Duration,
     queues: Queues,
-    entries: HashMap<AskNo, Entry>,
+    /// Boxed, since a map has room for up to twice of what it holds.
+    entries: HashMap<AskNo, Box<Entry>>,
     by_identity: HashMap<Identity, AskNo>,
     /// Lanes that logins share.
     logins: HashMap<LoginId, LoginLane>,
@@ -202,7 +204,7 @@ impl Schedule {
         if let (Cadence::OwnerNotBefore(named), Some(entry)) = (cadence, self.entries.get(&no)) {
             self.hold_lane(entry.identity(), entry.lane, now.after(named.min(self.timing.longest)));
         }
-        if matches!(self.entries.get(&no), Some(Entry { state: State::Queued(_), .. })) {
+        if self.entries.get(&no).is_some_and(|entry| matches!(entry.state, State::Queued(_))) {
             self.conclude(no, cadence, now, false);
         }
     }
@@ -212,8 +214,8 @@ impl Schedule {
     pub fn hasten(&mut self, ask: &Ask, now: Moment) {
         let now = self.inside(now);
         let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
-        if let Some(Entry { state: State::Queued(slot), .. }) = self.entries.get(&no) {
-            self.queue(no, self.brought_forward(*slot, now, now));
+        if let Some(State::Queued(slot)) = self.entries.get(&no).map(|entry| entry.state) {
+            self.queue(no, self.brought_forward(slot, now, now));
         }
     }
 
@@ -349,7 +351,7 @@ impl Schedule {
         if let Some(until) = self.holds.get(&entry.identity()) {
             self.queues.hold_lane(lane, *until);
         }
-        self.entries.insert(no, entry);
+        self.entries.insert(no, Box::new(entry));
         let recalled = self.recalled.remove(&identity);
         self.by_identity.insert(identity, no);
         if let Some(recalled) = recalled {

@@ -43,8 +43,9 @@ pub(super) struct Queues {
     budget: Budget,
     allowance: Allowance,
     concurrency: usize,
-    lanes: HashMap<LaneNo, Lane>,
-    stalls: HashMap<StallNo, Stall>,
+    // Boxed, since a map has room for up to twice of what it holds.
+    lanes: HashMap<LaneNo, Box<Lane>>,
+    stalls: HashMap<StallNo, Box<Stall>>,
     hosts: HashMap<HostNo, Host>,
     seats: HashMap<SeatNo, Seat>,
     pools: HashMap<PoolNo, Pool>,
@@ -114,7 +115,7 @@ impl Queues {
     pub(super) fn add_lane(&mut self, address: Address<'_>, fraction: f64, suspect: bool) -> LaneNo {
         let stall_no = self.stall(address);
         let no = self.number();
-        self.lanes.insert(no, Lane::new(stall_no, fraction, suspect));
+        self.lanes.insert(no, Box::new(Lane::new(stall_no, fraction, suspect)));
         if let Some(stall) = self.stalls.get_mut(&stall_no) {
             stall.members += 1;
         }
@@ -380,7 +381,7 @@ impl Queues {
     pub(super) fn waiting(&self, now: Moment) -> Vec<(Arc<str>, Arc<str>, usize)> {
         let mut waiting = Vec::new();
         for stall in self.stalls.values().filter(|stall| stall.bucket.opens(self.allowance) > now) {
-            let due = stall.suspects.dues.range(..=(now, LaneNo::MAX)).count();
+            let due = stall.suspects.dues.iter().take_while(|(due, _)| *due <= now).count();
             let (Some(seat), Some(host)) = (self.seats.get(&stall.seat), self.hosts.get(&stall.host)) else { continue };
             if due > 0 && host.hold <= now {
                 waiting.push((Arc::clone(&seat.tenant), Arc::clone(&host.name), due));
@@ -404,7 +405,7 @@ impl Queues {
 impl Queues {
     /// Lanes, hosts and queued asks.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        let queued = self.lanes.values().map(Lane::len).sum();
+        let queued = self.lanes.values().map(|lane| lane.len()).sum();
         assert_eq!(self.host_names.len(), self.hosts.len());
         assert_eq!(self.pool_names.len(), self.pools.len());
         assert_eq!(self.seat_names.len(), self.seats.len());

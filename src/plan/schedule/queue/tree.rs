@@ -7,6 +7,7 @@ use super::{Address, HostNo, LaneNo, PoolNo, Queues, SeatNo, StallNo};
 use crate::plan::Moment;
 use crate::plan::schedule::lane::Head;
 use crate::plan::schedule::refusals::Bucket;
+use crate::plan::schedule::sorted::Sorted;
 
 #[derive(Debug)]
 pub(super) struct Host {
@@ -22,8 +23,8 @@ pub(super) struct Host {
 /// Lanes by the key of their first ask, and by its due time.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    pub(super) lanes: BTreeSet<(Moment, u64, LaneNo)>,
-    pub(super) dues: BTreeSet<(Moment, LaneNo)>,
+    pub(super) lanes: Sorted<(Moment, u64, LaneNo)>,
+    pub(super) dues: Sorted<(Moment, LaneNo)>,
 }
 
 impl Line {
@@ -63,7 +64,7 @@ pub(super) struct Seat {
     pub(super) pool: PoolNo,
     pub(super) tenant: Arc<str>,
     pub(super) stalls: usize,
-    pub(super) due: BTreeSet<(Moment, StallNo)>,
+    pub(super) due: Sorted<(Moment, StallNo)>,
     pub(super) in_flight: usize,
     /// When its turn was last, counted in pops.
     pub(super) turn: u64,
@@ -140,7 +141,7 @@ impl Queues {
         }
         let no = self.number();
         self.seat_names.insert((pool_no, Arc::clone(tenant)), no);
-        let (tenant, due) = (Arc::clone(tenant), BTreeSet::new());
+        let (tenant, due) = (Arc::clone(tenant), Sorted::default());
         self.seats.insert(no, Seat { pool: pool_no, tenant, stalls: 0, due, in_flight: 0, turn: 0, listed: None });
         if let Some(pool) = self.pools.get_mut(&pool_no) {
             pool.seats.insert(no);
@@ -170,7 +171,7 @@ impl Queues {
             listed: None,
             late: None,
         };
-        self.stalls.insert(no, stall);
+        self.stalls.insert(no, Box::new(stall));
         if let Some(host) = self.hosts.get_mut(&host_no) {
             host.stalls.insert(no);
         }
