@@ -61,8 +61,8 @@ fn one_changed_pod(bencher: Bencher<'_, '_>, secrets: usize) {
     });
 }
 
-/// Nothing but an answer came in.
-#[divan::bench(args = [20_000], sample_count = 30)]
+/// The outlook: nothing but an answer came in.
+#[divan::bench(args = [1_000, 10_000, 20_000, 100_000], sample_count = 10)]
 fn snapshot(bencher: Bencher<'_, '_>, secrets: usize) {
     let (patrol, _inventory) = world::patrol(Size::of(secrets));
     let mut before = patrol.snapshot();
@@ -99,6 +99,17 @@ fn looked_up(bencher: Bencher<'_, '_>, lookups: usize) {
         for _ in 0..lookups {
             black_box(ring.lookup(black_box(&image.repository)));
         }
+    });
+}
+
+/// A book of all Secrets is made.
+#[divan::bench(args = SIZES, sample_count = 10)]
+fn synced(bencher: Bencher<'_, '_>, secrets: usize) {
+    let inventory = world::inventory(Size { pods: secrets / 10, ..Size::of(secrets) });
+    let needed = needed_images(&workloads(&inventory));
+    bencher.bench_local(|| {
+        let mut book = Book::new(world::identifier(), Registries::new(&[]).expect("the built-in registries"));
+        book.sync(black_box(&inventory), &needed)
     });
 }
 

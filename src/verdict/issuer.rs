@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::denials::access_question;
-use super::records::TokenRecord;
+use super::records::{LoginRecord, TokenRecord};
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
-use crate::plan::{Ask, Cadence, IssuerKind, Moment, TokenKey};
+use crate::plan::{Ask, Cadence, IssuerKind, LoginId, Moment, TokenKey};
 use crate::probe::{Expiry, TokenFacts, expand};
 
 /// The scope that pulling from GitHub's registry needs (docs.github.com, "About permissions for GitHub Packages").
@@ -117,6 +117,7 @@ impl Ledger {
             // Who is in the right shows at the usual pace; a token whose logins are dead as well rests with them.
             (true, _) if works => Cadence::Routine,
             (true, _) => Cadence::Dead,
+            (false, false) if self.is_buried(token) => Cadence::Dead,
             (false, false) if count < agreed => Cadence::Confirm,
             (false, _) => Cadence::BackOff,
         });
@@ -151,6 +152,22 @@ impl Ledger {
         standing.run.count() >= self.rules.agreed()
             && (alive_at >= standing.run.last_but_one()
                 || (!standing.suspect && run::nobody_left(others, &standing.run)))
+    }
+
+    /// Whether every login of a token is proven dead: whatever its issuer says of it changes no verdict.
+    fn is_buried(&self, token: &TokenKey) -> bool {
+        let logins = self.tokens.get(token).map(|record| &record.logins);
+        let dead = |login| self.logins.get(login).is_some_and(|record: &LoginRecord| record.standing.dead);
+        logins.is_some_and(|logins| !logins.is_empty() && logins.iter().all(dead))
+    }
+
+    /// The question to the issuer that disowns the token of a login which was just proven dead, if nothing hangs on it any more:
+    /// it is not asked to the end of its series, since each answer is one more refusal on the account of the owner.
+    pub(super) fn idle_question(&self, login: LoginId) -> Option<(Ask, Cadence)> {
+        let token = self.logins.get(&login)?.token()?;
+        let (_, alive) = self.tokens.get(token)?.standing.latest?;
+        let idle = !alive && !self.issuer_in_incident(token) && self.is_buried(token);
+        idle.then(|| (Ask::Issuer(token.clone()), Cadence::Dead))
     }
 
     /// Whether the owner of a token is locked out, as the issuer told of it or of another token of the same owner.

@@ -72,7 +72,8 @@ impl Ledger {
         }
         if self.issuer_confirms(login) || (counted && self.repetition_proves(login)) {
             self.bury(login, at);
-            return Advice::just(Cadence::Dead);
+            let also = self.idle_question(login).into_iter().collect();
+            return Advice { also, ..Advice::just(Cadence::Dead) };
         }
         let disowned = self.doubt_in_incident(login);
         let confirming = self.issuer_is_confirming(login);

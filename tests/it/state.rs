@@ -172,10 +172,11 @@ async fn killed_at_any_moment_it_forgets_nothing_that_it_showed() {
             // An exchange of its issuer or its workload may have been on its way when the end was shown.
             let under_way = if *in_life == kill { 2 } else { 0 };
             let requests = scene.world.requests_where(|request| request.shows(&scene.tokens[*n]));
+            let told = requests.iter().map(|one| format!("\n{} {:?} {} {:?}", one.at, one.host, one.path, one.status));
             assert!(
                 requests.len() <= *asked + under_way,
-                "{context}: a dead login was asked again: {:#?}",
-                &requests[*asked - 1..]
+                "{context}: a login that was dead after {asked} requests, in life {in_life}, was asked again:{}",
+                told.collect::<String>()
             );
             *asked = requests.len();
         }

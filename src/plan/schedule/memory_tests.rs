@@ -77,6 +77,22 @@ fn one_in_flight_counts_as_asked() {
 }
 
 #[test]
+fn one_in_flight_whose_login_died_meanwhile_rests_as_long_as_a_dead_one() {
+    let wanted = [login(1, GHCR), issuer(7, &[1])];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 2);
+    former.done(&wanted[1].ask, Cadence::Dead, at(1));
+    former.revise(&wanted[0].ask, Cadence::Dead, at(1));
+    let mut later = restarted(&former, &wanted, 2);
+    assert!(later.pop_due(at(REJECTED - 1), 9).is_empty());
+    assert_eq!(later.pop_due(at(REJECTED * 11 / 10 + 2), 9).len(), 2);
+    // Its own answer counts, when it comes.
+    former.done(&wanted[0].ask, Cadence::Routine, at(3));
+    assert!(due(&former) <= Duration::from_secs(3 + INTERVAL));
+}
+
+#[test]
 fn what_is_overdue_is_spread_over_a_tenth_of_the_interval() {
     let wanted: Vec<Wanted> = (0..100).map(|id| login(id, GHCR)).collect();
     let mut former = schedule();

@@ -197,15 +197,20 @@ impl Schedule {
     }
 
     /// Another exchange changed what is known: ask again as if this question had been asked now and been given this
-    /// cadence. One that is in flight or unknown is passed over, but for the hold of its owner.
+    /// cadence. One that is in flight or unknown is passed over, but for the hold of its owner, and for the end of a login: who
+    /// never hears the answer to what is in flight must not ask again at once.
     pub fn revise(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
         let now = self.inside(now);
         let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
         if let (Cadence::OwnerNotBefore(named), Some(entry)) = (cadence, self.entries.get(&no)) {
             self.hold_lane(entry.identity(), entry.lane, now.after(named.min(self.timing.longest)));
         }
-        if self.entries.get(&no).is_some_and(|entry| matches!(entry.state, State::Queued(_))) {
-            self.conclude(no, cadence, now, false);
+        match (self.entries.get(&no).map(|entry| entry.state), ask) {
+            (Some(State::Queued(_)), _) => self.conclude(no, cadence, now, false),
+            (Some(State::InFlight { .. }), Ask::Login(login)) if cadence == Cadence::Dead => {
+                self.judge(*login, cadence, now);
+            }
+            _ => {}
         }
     }
 

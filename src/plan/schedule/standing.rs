@@ -76,7 +76,7 @@ impl Schedule {
         }
         if standing != before {
             for no in issuers {
-                self.rest_issuer(no, now);
+                self.rest_issuer(no, standing, now);
             }
         }
     }
@@ -107,14 +107,18 @@ impl Schedule {
     }
 
     /// Ask an issuer about a token as rarely as its logins are asked once all of them are dead, and as usual before. What
-    /// the issuer has not answered yet is asked all the same.
-    fn rest_issuer(&mut self, no: AskNo, now: Moment) {
+    /// the issuer has not answered yet is asked all the same; what it called dead itself, when a login with it works.
+    fn rest_issuer(&mut self, no: AskNo, standing: Standing, now: Moment) {
         let Some(entry) = self.entries.get(&no) else { return };
-        let (State::Queued(slot), Some((last, Cadence::Routine))) = (entry.state, entry.last_done) else { return };
-        let due = if self.all_dead(&entry.logins) {
-            slot.due.max(last.after(entry.dead_wait(self.timing)))
-        } else {
-            slot.due.min(last.after(self.timing.issuer_interval.max(entry.stretch)).max(now))
+        let (State::Queued(slot), Some((last, cadence))) = (entry.state, entry.last_done) else { return };
+        let due = match (cadence, standing) {
+            (Cadence::Routine | Cadence::Dead, _) if self.all_dead(&entry.logins) => {
+                slot.due.max(last.after(entry.dead_wait(self.timing)))
+            }
+            (Cadence::Routine, _) | (Cadence::Dead, Standing::Open) => {
+                slot.due.min(last.after(self.timing.issuer_interval.max(entry.stretch)).max(now))
+            }
+            _ => return,
         };
         self.queue(no, Slot::at(due, false));
     }

@@ -229,6 +229,10 @@ fn an_issuer_is_asked_rarely_about_a_token_whose_logins_are_all_dead() {
     assert_eq!(due(&schedule), at(7_000), "its last answer is more than an hour old");
     ask_once(&mut schedule, &token, Cadence::Dead, at(7_000));
     assert!(due(&schedule).since(at(7_000)) >= minutes(360), "the issuer itself says dead");
+    schedule.revise(&two.ask, Cadence::Confirm, at(7_060));
+    assert!(due(&schedule).since(at(7_000)) >= minutes(360), "and no other login with it works by now");
+    schedule.revise(&two.ask, Cadence::Routine, at(7_120));
+    assert_eq!(due(&schedule), at(7_000 + 3_600), "one more works: as usual");
 }
 
 #[test]

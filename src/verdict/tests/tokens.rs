@@ -233,6 +233,55 @@ fn a_dead_token_asks_nothing_of_anybody_else() {
     assert_eq!(case.issuer(5_200, 1, Disowned), Advice::just(Cadence::Routine));
 }
 
+/// Login 1 is refused, once less than it takes, and its token disowned once: token 2 is silent, so that this cannot be proven,
+/// and login 2 is the control at the registry.
+fn nearly_dead() -> Case {
+    let mut case = living(2);
+    case.ghcr(0, 1, Accepted);
+    for at in [600, 660, 720, 1_260, 1_320] {
+        case.ghcr(at - 1, 2, Accepted);
+        case.ghcr(at, 1, Refused);
+    }
+    assert_eq!(case.issuer(1_330, 1, Disowned).cadence, Cadence::Confirm);
+    case.ghcr(1_379, 2, Accepted);
+    case
+}
+
+#[test]
+fn an_issuer_is_not_asked_to_the_end_of_its_series_about_a_token_whose_logins_are_dead() {
+    let mut case = nearly_dead();
+    let idle = vec![(Ask::Issuer(token(1)), Cadence::Dead)];
+    assert_eq!(case.ghcr(1_380, 1, Refused), Advice { also: idle, ..Advice::just(Cadence::Dead) });
+    assert_eq!(case.status(1), Status::Rejected);
+    assert_eq!(case.issuer(1_400, 1, Disowned).cadence, Cadence::Dead, "also where it was on its way");
+}
+
+#[test]
+fn an_issuer_goes_on_about_a_token_while_another_login_with_it_is_not_proven_dead() {
+    let mut case = nearly_dead();
+    let refused = evidence(1_379, Refused, Some(403));
+    case.ledger.record_login(LoginId(11), GHCR, Some(&token(1)), &refused, moment(1_379));
+    assert_eq!(case.ghcr(1_380, 1, Refused), Advice::just(Cadence::Dead));
+    assert_eq!(case.issuer(1_400, 1, Disowned).cadence, Cadence::Confirm);
+}
+
+#[test]
+fn an_issuer_that_vouches_for_a_dead_login_is_asked_as_usual() {
+    let mut case = living(2);
+    case.ghcr(0, 1, Accepted);
+    for at in [600, 660, 720, 1_260, 1_320, 1_380] {
+        case.ghcr(at - 1, 2, Accepted);
+        case.issuer(at - 1, 1, alive());
+        case.ghcr(at, 1, Refused);
+    }
+    assert_eq!(case.status(1), Status::Rejected);
+    assert_eq!(
+        case.issuer(1_400, 1, alive()),
+        Advice::just(Cadence::Routine),
+        "the schedule knows that its login is dead"
+    );
+}
+
 #[test]
 fn two_tokens_that_are_both_disowned_are_rejected() {
     let mut case = living(2);
