@@ -93,9 +93,7 @@ impl Ledger {
         let (pace, window, agreed) = (self.rules.pace(), self.rules.issuer_interval, self.rules.agreed());
         let record = self.token_mut(token);
         record.locked_out = false;
-        let standing = &mut record.standing;
-        standing.latest = Some((now, false));
-        standing.all.refuse(now, pace);
+        record.standing.latest = Some((now, false));
         if !self.issuer_in_incident(token)
             && run::is_incident(self.tokens_of(token).map(|(_, standing)| standing), now, window)
         {

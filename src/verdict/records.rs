@@ -215,12 +215,12 @@ pub(super) struct RegistryRecord {
     pub(super) control_asked: Option<Moment>,
     /// Whether anything was ever accepted there, the canary included.
     pub(super) ever_accepted: bool,
-    /// The last acceptance of a login, and the last one of any other login.
-    pub(super) accepted: [Option<(LoginId, Moment)>; 2],
+    /// The last acceptance of a login.
+    pub(super) accepted: Option<(LoginId, Moment)>,
     /// Whether it is suspected of denying every repository to everyone, though it accepts logins.
     pub(super) denies_everyone: bool,
-    /// The last access that was granted, and the last one of any other access.
-    pub(super) granted: [Option<(AccessKey, Moment)>; 2],
+    /// The last access that was granted.
+    pub(super) granted: Option<(AccessKey, Moment)>,
     pub(super) canary: Standing,
     /// How it was asked; `None` before anybody told.
     pub(super) asked: Option<Asked>,
@@ -230,27 +230,22 @@ pub(super) struct RegistryRecord {
 impl RegistryRecord {
     pub(super) fn note_acceptance(&mut self, login: LoginId, now: Moment) {
         self.ever_accepted = true;
-        if !matches!(self.accepted[0], Some((last, _)) if last == login) {
-            self.accepted[1] = self.accepted[0];
-        }
-        self.accepted[0] = Some((login, now));
+        self.accepted = Some((login, now));
     }
 
     pub(super) fn note_grant(&mut self, access: AccessKey, now: Moment) {
-        if !matches!(&self.granted[0], Some((last, _)) if *last == access) {
-            self.granted[1] = self.granted[0].take();
-        }
-        self.granted[0] = Some((access, now));
+        self.granted = Some((access, now));
     }
 
     /// Whether an access was ever granted, the canary included.
     pub(super) fn ever_granted(&self) -> bool {
-        self.granted[0].is_some() || self.canary.known_good
+        self.granted.is_some() || self.canary.known_good
     }
 
-    /// When another access, or the canary, was last granted: the control of an access.
+    /// When another access, or the canary, was last granted: the control of an access. Where the last grant was its own,
+    /// its denials are all later than those before it, and none of these would be a control.
     pub(super) fn grant_control(&self, access: &AccessKey) -> Option<Moment> {
-        let other = self.granted.iter().flatten().find(|(key, _)| key != access).map(|(_, at)| *at);
+        let other = self.granted.as_ref().filter(|(key, _)| key != access).map(|(_, at)| *at);
         other.max(self.canary_granted_at())
     }
 
@@ -258,9 +253,10 @@ impl RegistryRecord {
         self.canary.latest.filter(|(_, granted)| *granted).map(|(at, _)| at)
     }
 
-    /// When another login, or the canary, was last accepted: the control of a login.
+    /// When another login, or the canary, was last accepted: the control of a login. As with accesses, what came before its
+    /// own last acceptance would be none.
     pub(super) fn control(&self, login: LoginId) -> Option<Moment> {
-        let other = self.accepted.iter().flatten().find(|(id, _)| *id != login).map(|(_, at)| *at);
+        let other = self.accepted.filter(|(id, _)| *id != login).map(|(_, at)| at);
         other.max(self.canary_granted_at())
     }
 }
@@ -322,6 +318,7 @@ mod tests {
         for (ours, took, expected) in [
             (0, 20, 0.0),
             (999, 20, 0.0),
+            (1_000, 0, 0.0),
             (1_019, 20, 0.0),
             (1_500, 20, 0.99),
             (9_000, 8_500, 0.0),

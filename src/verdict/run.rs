@@ -97,7 +97,8 @@ pub(super) struct Standing {
     pub(super) latest: Option<(Moment, bool)>,
     /// Refusals in a row outside of incidents of the host.
     pub(super) run: Run,
-    /// Refusals in a row, those during incidents included: only a second, independent host makes them count.
+    /// Refusals in a row, those during incidents included: only a second, independent host makes them count. They are counted
+    /// of logins alone.
     pub(super) all: Run,
 }
 

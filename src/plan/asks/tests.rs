@@ -35,6 +35,8 @@ fn asked(world: &World, registries: &[RegistryConfig], access_checks: bool) -> V
         .collect();
     assert_eq!(wanted.iter().map(|want| &want.ask).collect::<BTreeSet<_>>().len(), words.len(), "each once");
     assert!(wanted.iter().all(|want| matches!(want.ask, Ask::Issuer(_)) != want.logins.is_empty()));
+    let logins: Vec<&Ask> = wanted.iter().map(|want| &want.ask).filter(|ask| matches!(ask, Ask::Login(_))).collect();
+    assert!(logins.is_sorted(), "a stable order");
     words.sort();
     words
 }
@@ -54,13 +56,15 @@ fn copies_are_asked_once() {
         let pod = secret.replace("one", "pod");
         world.pod(&pod, &["one"], &["ghcr.io/org/app:2", "ghcr.io/org/app:1", "ghcr.io/org/other"]);
     }
+    // The first reference of all that are named, in whatever namespace.
+    world.pod("c/later", &["one"], &["ghcr.io/org/app:0"]);
     // The same token under another name: two logins, one token.
     world.secret("a/two", &[("ghcr.io", "hubot", CLASSIC)]);
     let access = |rest: &str| format!("access {CLASSIC} @ ghcr.io {rest}");
     assert_eq!(
         asked(&world, &[], true),
         [
-            access("org/app 1"),
+            access("org/app 0"),
             access("org/other latest"),
             format!("issuer {CLASSIC} x2 @ api.github.com"),
             format!("login {CLASSIC} @ ghcr.io"),
@@ -107,19 +111,28 @@ fn anybody_is_asked_where_no_credential_counts() {
         &["ghcr.io/empty/x", "ghcr.io/fine/x", "ghcr.io/good/x", "ghcr.io/none/x", "quay.io/unlisted/x", "nginx"],
     );
     world.pod("a/poisoned", &["good", "broken"], &["ghcr.io/good/y", "ghcr.io/none/y"]);
+    // The runtime drops the empty one, and the kubelet tries the other.
+    world.secret("b/both", &[("ghcr.io/both", "octo", "both"), ("ghcr.io", "", "p")]);
+    world.pod("b/pod", &["both"], &["ghcr.io/both/x"]);
     assert_eq!(
         asked(&world, &[], true),
         [
+            "access anybody @ ghcr.io both/x latest",
             "access anybody @ ghcr.io empty/x latest",
             "access anybody @ ghcr.io fine/x latest",
             "access anybody @ ghcr.io none/x latest",
+            "access both @ ghcr.io both/x latest",
             "access github_pat_1 @ ghcr.io fine/x latest",
             "access good @ ghcr.io good/x latest",
             "issuer github_pat_1 x1 @ api.github.com",
+            "login both @ ghcr.io",
             "login github_pat_1 @ ghcr.io",
             "login good @ ghcr.io",
         ]
     );
+    let of_anybody = asked(&world, &[], false).into_iter().filter(|ask| ask.starts_with("access"));
+    assert!(of_anybody.collect::<Vec<_>>().iter().all(|ask| ask.starts_with("access anybody")));
+    assert_eq!(asked(&world, &[], false).iter().filter(|ask| ask.starts_with("access")).count(), 4);
 }
 
 #[test]
@@ -211,26 +224,29 @@ fn shares(world: &World, registries: &[RegistryConfig]) -> Vec<String> {
 #[test]
 fn what_several_namespaces_need_counts_for_the_one_that_needs_the_fewest() {
     let mut world = World::default();
-    world.secret("many/shared", &[("ghcr.io", "octo", CLASSIC)]);
+    world.secret("a-many/shared", &[("ghcr.io", "octo", CLASSIC)]);
     for n in 0..3 {
-        world.secret(&format!("many/bad-{n}"), &[("ghcr.io", "octo", &format!("bad-{n}"))]);
+        world.secret(&format!("a-many/bad-{n}"), &[("ghcr.io", "octo", &format!("bad-{n}"))]);
     }
-    world.secret("few/shared", &[("ghcr.io", "octo", CLASSIC)]);
+    // However many copies of it there are.
+    for n in 0..5 {
+        world.secret(&format!("few/shared-{n}"), &[("ghcr.io", "octo", CLASSIC)]);
+    }
     world.secret("few/own", &[("ghcr.io", "octo", "own")]);
     let images = ["ghcr.io/org/app", "ghcr.io/org/x", "ghcr.io/org/y", "ghcr.io/org/z"];
-    world.pod("many/pod", &["shared"], &images);
-    world.pod("few/pod", &["shared"], &images[..1]);
+    world.pod("a-many/pod", &["shared"], &images);
+    world.pod("few/pod", &["shared-0"], &images[..1]);
     assert_eq!(
         shares(&world, &[]),
         [
-            "bad-0: many of ghcr.io",
-            "bad-1: many of ghcr.io",
-            "bad-2: many of ghcr.io",
+            "bad-0: a-many of ghcr.io",
+            "bad-1: a-many of ghcr.io",
+            "bad-2: a-many of ghcr.io",
             &format!("{CLASSIC}: few of ghcr.io"),
             "org/app: few of ghcr.io",
-            "org/x: many of ghcr.io",
-            "org/y: many of ghcr.io",
-            "org/z: many of ghcr.io",
+            "org/x: a-many of ghcr.io",
+            "org/y: a-many of ghcr.io",
+            "org/z: a-many of ghcr.io",
             "own: few of ghcr.io",
             "token: few of api.github.com",
         ]
@@ -267,7 +283,8 @@ fn shards_ask_together_what_one_asks() {
         world.pod(&format!("a/p{nth}"), &[&format!("s{nth}")], &["ghcr.io/org/app", "one.azurecr.io/x", "quay.io/y"]);
     }
     // Two entries come to one key, so that one shard needs to know both.
-    world.secret("a/twice", &[("ghcr.io", "octo", "twice-1"), ("https://ghcr.io", "octo", "twice-2")]);
+    let key = ("quay.io/elsewhere", "octo", "twice-3");
+    world.secret("a/twice", &[("ghcr.io", "octo", "twice-1"), ("https://ghcr.io", "octo", "twice-2"), key]);
     let registries = [registry("*.azurecr.io"), registry("quay.io")];
     let asked_by = |shard: Shard| {
         let mut book = book(&registries).of_shard(shard);
@@ -292,4 +309,49 @@ fn shards_ask_together_what_one_asks() {
         let more = times.values().filter(|times| **times > 1).count();
         assert!(more <= 1, "{more} logins are asked more than once by {count} shards");
     }
+}
+
+#[test]
+fn an_api_that_a_listed_host_names_has_places_of_its_own() {
+    let glob = RegistryConfig {
+        issuer: IssuerChoice::Github,
+        api: Some("https://api.github.com".to_owned()),
+        ..registry("*.mirror.example")
+    };
+    let mut world = World::default();
+    world.secret("a/one", &[("one.mirror.example", "octo", CLASSIC)]);
+    let token = |world: &World| shares(world, std::slice::from_ref(&glob)).pop();
+    assert_eq!(token(&world).as_deref(), Some("token: a of the APIs of *.mirror.example"));
+    world.secret("a/two", &[("ghcr.io", "octo", CLASSIC)]);
+    assert_eq!(token(&world).as_deref(), Some("token: a of api.github.com"));
+}
+
+#[test]
+fn what_anybody_may_pull_is_asked_by_the_shard_that_shows_the_workload() {
+    let mut world = World::default();
+    for nth in 0..12 {
+        world.pod(&format!("a/p{nth}"), &[], &[&format!("quay.io/alone/{nth}")]);
+    }
+    for count in [3, 4] {
+        let mut asked: Vec<Ask> = Vec::new();
+        for index in 0..count {
+            let mut book = book(&[registry("quay.io")]).of_shard(Shard::new(index, count).expect("a shard"));
+            world.sync(&mut book);
+            asked.extend(wanted(&book, &workloads(&world.inventory), true).into_iter().map(|wanted| wanted.ask));
+        }
+        asked.sort_unstable();
+        let times = asked.len();
+        asked.dedup();
+        assert_eq!((times, asked.len()), (12, 12), "{count} shards");
+    }
+}
+
+#[test]
+fn where_not_all_credentials_were_read_nobody_knows_whether_one_counts() {
+    let mut world = World::default();
+    let keys: Vec<String> = (0..=crate::credential::MOST_ENTRIES).map(|n| format!("ghcr.io/o{n}")).collect();
+    let entries: Vec<(&str, &str, &str)> = keys.iter().map(|key| (key.as_str(), "octo", "p")).collect();
+    world.secret("a/many", &entries);
+    world.pod("a/pod", &["many"], &["ghcr.io/o1/x", "ghcr.io/none/x"]);
+    assert_eq!(asked(&world, &[], true), Vec::<String>::new());
 }

@@ -111,6 +111,35 @@ fn another_list_reads_secrets_again_only_where_hosts_or_issuers_are_others() {
 }
 
 #[test]
+fn what_changed_along_with_a_fresh_list_is_seen() {
+    let (mut world, mut book) = (World::default(), book(&[registry("*.azurecr.io")]));
+    world.secret("a/one", &[("*.azurecr.io", "octo", CLASSIC)]);
+    world.secret("a/two", &[("r.example", "octo", CLASSIC)]);
+    world.sync(&mut book);
+    assert_eq!((hosts(&book, "a/one"), hosts(&book, "a/two")), (vec![], vec![]));
+    world.pod("a/pod", &["one"], &["one.azurecr.io/x"]);
+    world.relist();
+    world.sync(&mut book);
+    assert_eq!(hosts(&book, "a/one"), ["one.azurecr.io"], "an image that is needed");
+    book.go_by(Registries::new(&[registry("*.azurecr.io"), registry("r.example")]).expect("a good config"));
+    world.relist();
+    world.sync(&mut book);
+    assert_eq!(hosts(&book, "a/two"), ["r.example"], "a registry that is listed");
+}
+
+#[test]
+fn logins_that_are_asked_otherwise_are_told_in_their_order() {
+    let (mut world, mut book) = (World::default(), book(&[registry("r.example")]));
+    for n in 0..20 {
+        world.secret(&format!("a/s{n}"), &[("r.example", "octo", &format!("p{n}"))]);
+    }
+    world.sync(&mut book);
+    let mirror = RegistryConfig { endpoint: Some("https://mirror.example".to_owned()), ..registry("r.example") };
+    let changed = book.go_by(Registries::new(&[mirror]).expect("a good config"));
+    assert!(changed.len() == 20 && changed.is_sorted(), "{changed:?}");
+}
+
+#[test]
 fn a_change_asks_at_once_and_one_more_copy_does_not() {
     let (mut world, mut book) = (World::default(), book(&[]));
     world.secret("a/one", &[("ghcr.io", "octo", "first")]);
@@ -254,6 +283,35 @@ fn an_odd_key_is_none_when_a_workload_needs_it() {
 }
 
 #[test]
+fn what_else_is_found_of_an_odd_key_stays_when_a_workload_needs_it() {
+    let (mut world, mut book) = (World::default(), book(&[]));
+    // `octo:p`, and another password beside it.
+    let document = r#"{"auths":{"GHCR.io":{"auth":"b2N0bzpw","username":"octo","password":"other"}}}"#;
+    world.document("a/odd", "kubernetes.io/dockerconfigjson", document);
+    let kinds = |book: &Book| -> Vec<FindingKind> {
+        book.secrets[&at("a/odd")].credentials[0].findings.iter().map(|finding| finding.kind).collect()
+    };
+    world.sync(&mut book);
+    let mut expected = kinds(&book);
+    assert!(expected.len() > 1 && expected.contains(&FindingKind::UnusualKey), "{expected:?}");
+    world.pod("a/pod", &["odd"], &["GHCR.io/org/x"]);
+    world.sync(&mut book);
+    expected.retain(|kind| *kind != FindingKind::UnusualKey);
+    assert_eq!(kinds(&book), expected);
+}
+
+#[test]
+fn the_expiry_that_a_password_tells_of_itself_is_kept() {
+    let (mut world, mut book) = (World::default(), book(&[registry("r.example")]));
+    // {"alg":"none"}.{"exp":2000000000}
+    world.secret("a/jwt", &[("r.example", "octo", "eyJhbGciOiJub25lIn0.eyJleHAiOjIwMDAwMDAwMDB9.c2ln")]);
+    world.secret("a/none", &[("r.example", "octo", "p")]);
+    world.sync(&mut book);
+    let expiry = |secret: &str| book.secrets[&at(secret)].credentials[0].self_described_expiry;
+    assert_eq!((expiry("a/jwt"), expiry("a/none")), (DateTime::from_timestamp(2_000_000_000, 0), None));
+}
+
+#[test]
 fn the_lookup_is_the_kubelets() {
     let (mut world, mut book) = (World::default(), book(&[registry("docker.io")]));
     world.secret("a/wide", &[("ghcr.io", "wide", "p"), ("index.docker.io", "hub", "p")]);
@@ -292,6 +350,45 @@ fn the_lookup_is_the_kubelets() {
     assert_eq!((&**name, *message), ("pants", "illegal base64 data at input byte 4"));
     assert_eq!((&ring.malformed, &ring.missing), (&arcs(&["pants", "broken"]), &arcs(&["gone"])));
     assert!(ring.lookup(&parse_image("ghcr.io/x").expect("image")).is_empty());
+}
+
+#[test]
+fn of_too_many_credentials_what_is_left_out_is_told() {
+    let (mut world, mut book) = (World::default(), book(&[]));
+    let keys: Vec<String> = (0..=crate::credential::MOST_ENTRIES).map(|n| format!("ghcr.io/o{n}")).collect();
+    let entries: Vec<(&str, &str, &str)> = keys.iter().map(|key| (key.as_str(), "octo", "p")).collect();
+    let (fewer, more) = (&entries[..500], &entries);
+    for secret in ["a/one", "a/two"] {
+        world.secret(secret, fewer);
+    }
+    world.secret("a/last", &entries[..1]);
+    world.secret("a/all", more);
+    world.sync(&mut book);
+    let unread = |secrets: &[&str]| book.keyring(&Arc::from("a"), &arcs(secrets)).unread.as_deref().map(str::to_owned);
+    assert_eq!(unread(&["one", "two"]), None, "a thousand");
+    assert_eq!(unread(&["one", "two", "last"]).as_deref(), Some("last"));
+    assert_eq!(unread(&["last", "one", "two"]).as_deref(), Some("two"));
+    assert_eq!(unread(&["all"]).as_deref(), Some("all"), "of one that is too large nothing is read");
+
+    // For one image, as often as it is listed.
+    let found = |times: usize| {
+        let ring = book.keyring(&Arc::from("a"), &arcs(&vec!["last"; times]));
+        let (matched, beyond) = ring.lookup_bounded(&parse_image("ghcr.io/o0/x").expect("image"));
+        (matched.len(), beyond.is_some())
+    };
+    assert_eq!((found(50), found(51)), ((50, false), (50, true)));
+}
+
+#[test]
+fn secrets_that_hold_the_same_share_what_was_read() {
+    let (mut world, mut book) = (World::default(), book(&[]));
+    for secret in ["a/one", "b/one"] {
+        world.secret(secret, &[("ghcr.io", "octo", CLASSIC)]);
+    }
+    world.sync(&mut book);
+    assert_eq!(book.decoded(), 1);
+    let contents = |secret: &str| Arc::clone(&book.secrets[&at(secret)].contents);
+    assert!(Arc::ptr_eq(&contents("a/one"), &contents("b/one")));
 }
 
 /// 20,000 Secrets with 1,000 logins: what the book adds per Secret, on top of the Secret itself.

@@ -202,6 +202,7 @@ mod tests {
     #[case("ghcr.io:65536", None)]
     #[case("ghcr.io:+443", None)]
     #[case("ghcr-.io", None)]
+    #[case("gh_cr.io", None)]
     #[case("ghcr.io:1:2", None)]
     #[case("ghcr.io::", None)]
     #[case("ghcr.io ", None)]
@@ -250,6 +251,7 @@ mod tests {
     #[case("gh cr.io", "no hostname")]
     #[case("[::1]", "no hostname")]
     #[case("*.io:x", "must be a number")]
+    #[case("*.io:+443", "must be a number")]
     #[case("*.gh cr.io", "*.azurecr.io")]
     #[case("*..io", "*.azurecr.io")]
     fn a_bad_host_is_told(#[case] pattern: &str, #[case] expected: &str) {

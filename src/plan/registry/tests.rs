@@ -151,6 +151,10 @@ fn hosts_are_written_as_urls_write_them() {
 
 #[test]
 fn plain_http_asks_in_the_clear_and_only_then() {
+    let other =
+        RegistryConfig { plain_http: true, realms: vec!["auth.test:8080".to_owned()], ..entry("127.0.0.1:5000") };
+    let allowed = &find(&[other], "127.0.0.1:5000").allowed_hosts;
+    assert_eq!(allowed, &["127.0.0.1:5000", "auth.test:8080"], "of a port of its own not the usual one");
     let plain = RegistryConfig { plain_http: true, realms: vec!["auth.test:80".to_owned()], ..entry("127.0.0.1:5000") };
     let plain = find(&[plain], "127.0.0.1:5000");
     assert_eq!(plain.endpoint.as_str(), "http://127.0.0.1:5000/");

@@ -165,6 +165,9 @@ fn quota_that_is_short_stays_spared() {
     let mut later = restarted(&former, &wanted, 1);
     let mut now = 1;
     while now < 8_999 {
+        if now == 2_001 {
+            later.hasten(&wanted[0].ask, at(now));
+        }
         for ask in later.pop_due(at(now), 9) {
             assert_eq!(ask, wanted[0].ask, "at {now}");
             // A login that dies and lives again brings its issuer's question back to the usual pace, not before it.
@@ -215,6 +218,163 @@ fn what_is_not_wanted_again_can_be_forgotten() {
     assert_eq!(later.remembered(at(1)).asks.len(), 0);
     later.sync(&wanted, &[], at(2));
     assert_eq!(later.pop_due(at(2), 9).len(), 1);
+}
+
+#[test]
+fn a_host_that_wants_to_be_left_alone_is_also_left_alone_by_what_is_new() {
+    let wanted = [login(1, "quay.io"), login(2, "quay.io")];
+    let mut former = schedule();
+    former.sync(&wanted[..1], &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::NotBefore(Duration::from_secs(5_000)), 0);
+    let mut later = restarted(&former, &wanted, 1);
+    assert!(later.pop_due(at(4_999), 9).is_empty());
+    assert_eq!(later.pop_due(at(5_600), 9).len(), 2);
+}
+
+#[test]
+fn one_question_is_told_as_among_all() {
+    let wanted = [login(1, GHCR), issuer(1, &[1])];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.remembered_ask(&wanted[0].ask), None, "never asked");
+    asked_all(&mut former, Cadence::Routine, 0);
+    let mut all = former.remembered(at(1)).asks;
+    all.sort_by(|one, other| one.ask.cmp(&other.ask));
+    assert_eq!(wanted.map(|want| former.remembered_ask(&want.ask).expect("asked")).to_vec(), all);
+}
+
+/// Pop all that is due, and end each so.
+fn asked_all(schedule: &mut Schedule, cadence: Cadence, now: u64) -> Vec<Ask> {
+    let mut all = Vec::new();
+    while let [ask] = schedule.pop_due(at(now), 1).as_slice() {
+        schedule.done(ask, cadence, at(now));
+        all.push(ask.clone());
+    }
+    all
+}
+
+#[test]
+fn how_often_it_came_to_nothing_and_was_repeated_is_known_again() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    for now in [0, 100, 300] {
+        asked(&mut former, &wanted[0], Cadence::BackOff, now);
+    }
+    let mut later = restarted(&former, &wanted, 301);
+    asked(&mut later, &wanted[0], Cadence::BackOff, 1_000);
+    assert!(later.pop_due(at(1_000 + 6 * 60), 9).is_empty(), "it had backed off for four minutes before");
+
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    for now in [0, 601, 1_202] {
+        asked(&mut former, &wanted[0], Cadence::Routine, now);
+    }
+    let mut later = restarted(&former, &wanted, 1_203);
+    asked(&mut later, &wanted[0], Cadence::Routine, 1_900);
+    assert_eq!(due(&later), Duration::from_secs(1_900 + INTERVAL), "the first repetitions are over");
+}
+
+#[test]
+fn a_login_that_worked_lets_new_questions_go_at_once() {
+    let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/new")];
+    let mut former = schedule();
+    former.sync(&wanted[..1], &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::Routine, 0);
+    let mut later = restarted(&former, &wanted, 1);
+    assert_eq!(later.pop_due(at(1), 9), [wanted[1].ask.clone()]);
+}
+
+#[test]
+fn what_another_exchange_told_of_a_login_is_known_again() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    former.revise(&wanted[0].ask, Cadence::Dead, at(0));
+    let mut later = restarted(&former, &wanted, 1);
+    assert!(later.pop_due(at(REJECTED - 1), 9).is_empty(), "refused before it was asked itself");
+}
+
+#[test]
+fn an_issuer_rests_on_while_all_logins_of_its_token_are_dead() {
+    let wanted = [login(1, GHCR), issuer(1, &[1])];
+    for in_flight in [false, true] {
+        let mut former = schedule();
+        former.sync(&wanted, &[], at(0));
+        assert_eq!(former.pop_due(at(0), 9).len(), 2);
+        former.done(&wanted[0].ask, Cadence::Dead, at(0));
+        if !in_flight {
+            former.done(&wanted[1].ask, Cadence::Routine, at(0));
+        }
+        let mut later = restarted(&former, &wanted, 1);
+        assert!(later.pop_due(at(REJECTED - 1), 9).is_empty(), "in flight: {in_flight}");
+    }
+    // One that lives again brings its issuer's question back to the usual pace.
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 2);
+    former.done(&wanted[0].ask, Cadence::Dead, at(0));
+    former.done(&wanted[1].ask, Cadence::Routine, at(0));
+    let mut later = restarted(&former, &wanted, 1);
+    later.hasten(&wanted[0].ask, at(2_000));
+    asked(&mut later, &wanted[0], Cadence::Routine, 2_000);
+    assert!(!later.pop_due(at(3_598), 9).contains(&wanted[1].ask));
+    assert!(later.pop_due(at(3_602), 9).contains(&wanted[1].ask));
+}
+
+#[test]
+fn a_refusal_that_is_being_confirmed_is_asked_at_once_when_it_is_late() {
+    let wanted = [login(1, GHCR)];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::Confirm, 0);
+    let mut later = restarted(&former, &wanted, 100);
+    assert_eq!(later.pop_due(at(100), 9).len(), 1);
+}
+
+#[test]
+fn access_checks_that_are_late_go_round_by_round() {
+    let probe = ProbeConfig { access_checks_per_login: 2, ..ProbeConfig::default() };
+    let mut wanted = vec![login(1, GHCR)];
+    wanted.extend((0..6).map(|n| access(Some(1), GHCR, &format!("org/{n}"))));
+    let mut former = Schedule::new(&probe, &IssuerConfig::default());
+    former.sync(&wanted, &[], at(0));
+    for now in (0..6_000).step_by(10) {
+        asked_all(&mut former, Cadence::Routine, now);
+    }
+    let mut later = Schedule::new(&probe, &IssuerConfig::default());
+    later.recall(former.remembered(at(6_000)));
+    later.sync(&wanted, &[], at(50_000));
+    let popped = asked_all(&mut later, Cadence::Routine, 50_000 + INTERVAL / 10 + 1);
+    assert_eq!(popped.len(), 3, "the login, and two of its checks: {popped:?}");
+}
+
+#[test]
+fn while_a_login_proves_nothing_one_check_goes_on_trying() {
+    let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/x"), access(Some(1), GHCR, "org/y")];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(asked_all(&mut former, Cadence::BackOff, 0).len(), 2, "the login, and one of its checks");
+    let tried = former.remembered(at(1)).asks.into_iter().filter(|ask| !ask.parked).map(|ask| ask.ask);
+    let mut tried: Vec<Ask> = tried.collect();
+    tried.sort_unstable();
+    let mut later = restarted(&former, &wanted, 1);
+    let mut popped = asked_all(&mut later, Cadence::BackOff, 70);
+    popped.sort_unstable();
+    assert_eq!(popped, tried);
+}
+
+#[test]
+fn what_waits_for_its_login_is_not_due_before_its_time() {
+    let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/app")];
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(asked_all(&mut former, Cadence::Routine, 0).len(), 2);
+    former.revise(&wanted[0].ask, Cadence::Confirm, at(1));
+    let mut later = restarted(&former, &wanted, 2);
+    asked(&mut later, &wanted[0], Cadence::Routine, 70);
+    assert!(later.pop_due(at(280), 9).is_empty());
+    assert!(asked_all(&mut later, Cadence::Routine, 610).contains(&wanted[1].ask));
 }
 
 proptest! {

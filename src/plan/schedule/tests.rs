@@ -488,3 +488,111 @@ fn it_tells_whether_anything_of_interest_comes_soon() {
     schedule.done(&other.ask, Cadence::Confirm, at(0));
     assert!(schedule.expects(|_| true, at(67)) && !schedule.expects(|_| false, at(9_999)));
 }
+
+#[test]
+fn a_back_off_is_never_shorter_than_the_spacing() {
+    // As long as the interval is, or longer.
+    for interval in [60, 30] {
+        let probe = ProbeConfig { interval: Duration::from_secs(interval), ..ProbeConfig::default() };
+        let mut schedule = Schedule::new(&probe, &IssuerConfig::default());
+        let asks: Vec<Wanted> = (0..8).map(|id| login(id, GHCR)).collect();
+        schedule.sync(&asks, &[], at(0));
+        for ask in schedule.pop_due(at(0), 99) {
+            schedule.done(&ask, Cadence::BackOff, at(0));
+        }
+        assert!(wait_in(&schedule, at(0), minutes(1)) >= 1.0, "an interval of {interval} s");
+    }
+}
+
+#[test]
+fn a_wait_that_is_named_counts_up_to_the_longest_interval_there_is() {
+    let days = |count: u64| Duration::from_secs(86_400 * count);
+    let rare = IssuerConfig { interval: days(2), ..IssuerConfig::default() };
+    let mut schedule = Schedule::new(&ProbeConfig::default(), &rare);
+    let ask = login(1, GHCR);
+    schedule.sync(std::slice::from_ref(&ask), &[], at(0));
+    ask_once(&mut schedule, &ask, Cadence::NotBefore(days(1)), at(0));
+    assert!((1.0..1.2).contains(&wait_in(&schedule, at(0), days(1))));
+}
+
+#[test]
+fn an_owner_is_left_alone_no_longer_than_the_longest_interval() {
+    for revised in [false, true] {
+        let mut schedule = schedule();
+        let ask = login(1, GHCR);
+        schedule.sync(std::slice::from_ref(&ask), &[], at(0));
+        let for_ever = Cadence::OwnerNotBefore(Duration::MAX);
+        ask_once(&mut schedule, &ask, if revised { Cadence::Routine } else { for_ever }, at(0));
+        schedule.revise(&ask.ask, for_ever, at(0));
+        assert!(schedule.pop_due(at(5 * 3_600), 9).is_empty());
+        assert_eq!(schedule.pop_due(at(7 * 3_600), 9).len(), 1);
+    }
+}
+
+#[test]
+fn a_login_does_not_wait_for_the_round_of_its_access_checks() {
+    let mut schedule =
+        Schedule::new(&ProbeConfig { access_checks_per_login: 1, ..ProbeConfig::default() }, &IssuerConfig::default());
+    assert!(schedule.is_empty());
+    let own = login(1, GHCR);
+    let mut all: Vec<Wanted> = (0..20).map(|n| access(Some(1), GHCR, &format!("org/{n}"))).collect();
+    all.push(own.clone());
+    schedule.sync(&all, &[], at(0));
+    assert!(!schedule.is_empty());
+    ask_once(&mut schedule, &own, Cadence::Routine, at(0));
+    let mut checks = 0;
+    let mut all_at = |schedule: &mut Schedule, now: u64| {
+        let mut own_asked = false;
+        while let [ask] = schedule.pop_due(at(now), 9).as_slice() {
+            own_asked |= *ask == own.ask;
+            checks += usize::from(*ask != own.ask);
+            schedule.done(ask, Cadence::Routine, at(now));
+        }
+        (own_asked, checks)
+    };
+    assert_eq!(all_at(&mut schedule, 1), (false, 1), "one a round");
+    assert_eq!(all_at(&mut schedule, 601), (true, 2));
+}
+
+#[test]
+fn an_access_that_is_wanted_no_more_leaves_its_login_as_it_was() {
+    let mut schedule = schedule();
+    let (own, check) = (login(1, GHCR), access(Some(1), GHCR, "org/app"));
+    schedule.sync(&[own.clone(), check.clone()], &[], at(0));
+    ask_once(&mut schedule, &own, Cadence::Routine, at(0));
+    schedule.sync(std::slice::from_ref(&own), &[], at(1));
+    assert!(schedule.pop_due(at(2), 9).is_empty());
+    for now in [601, 1_202] {
+        ask_once(&mut schedule, &own, Cadence::Routine, at(now));
+    }
+    // It comes back, and is one of the login's as before.
+    schedule.sync(&[own.clone(), check.clone()], &[], at(1_203));
+    ask_once(&mut schedule, &check, Cadence::Routine, at(1_203));
+}
+
+#[test]
+fn an_access_that_waits_for_its_login_is_brought_forward_with_it() {
+    let mut schedule = schedule();
+    let (own, check) = (login(1, GHCR), access(Some(1), GHCR, "org/app"));
+    schedule.sync(&[own.clone(), check.clone()], &[], at(0));
+    ask_once(&mut schedule, &own, Cadence::Routine, at(0));
+    ask_once(&mut schedule, &check, Cadence::Routine, at(0));
+    schedule.revise(&own.ask, Cadence::Confirm, at(1));
+    // Its Secret changes: what waits is due with it, not when it would have come.
+    schedule.sync(&[own.clone(), check.clone()], &[LoginId(1)], at(70));
+    ask_once(&mut schedule, &own, Cadence::Routine, at(70));
+    ask_once(&mut schedule, &check, Cadence::Routine, at(70));
+}
+
+#[test]
+fn an_issuer_is_asked_as_usual_about_a_token_that_a_new_login_has() {
+    let mut schedule = schedule();
+    let (dead, token) = (login(1, GHCR), issuer(7, &[1]));
+    schedule.sync(&[dead.clone(), token.clone()], &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 2);
+    schedule.done(&dead.ask, Cadence::Dead, at(0));
+    // Another user name with the same token.
+    schedule.sync(&[dead, login(2, GHCR), issuer(7, &[1, 2])], &[], at(1));
+    schedule.done(&token.ask, Cadence::Routine, at(1));
+    assert!(schedule.pop_due(at(3_602), 9).contains(&token.ask));
+}

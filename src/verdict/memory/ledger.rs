@@ -97,16 +97,16 @@ fn access(login: Option<LoginId>, host: &str, path: &str, of: &records::AccessRe
 }
 
 fn registry(host: &str, record: &records::RegistryRecord, dial: &Dial) -> RegistryRecord {
-    let accepted = record.accepted.iter().flatten();
-    let granted = record.granted.iter().flatten();
     RegistryRecord {
         host: host.to_owned(),
         incident: record.incident,
         control_asked: record.control_asked.map(|at| dial.tell(at)),
         ever_accepted: record.ever_accepted,
         denies_everyone: record.denies_everyone,
-        accepted: accepted.map(|(login, at)| (LoginForm(*login), dial.tell(*at))).collect(),
-        granted: granted
+        accepted: record.accepted.iter().map(|(login, at)| (LoginForm(*login), dial.tell(*at))).collect(),
+        granted: record
+            .granted
+            .iter()
             .map(|((login, path), at)| (login.map(LoginForm), path.as_ref().to_owned(), dial.tell(*at)))
             .collect(),
         canary: StandingForm::of(&record.canary, dial),
@@ -151,12 +151,11 @@ pub fn recall(ledger: &mut Ledger, records: &[Record], dial: &Dial, now: DateTim
                 registry.control_asked = record.control_asked.map(|at| dial.moment(at));
                 registry.ever_accepted = record.ever_accepted;
                 registry.denies_everyone = record.denies_everyone;
-                for (place, (login, at)) in registry.accepted.iter_mut().zip(&record.accepted) {
-                    *place = Some((login.0, dial.moment(*at)));
-                }
-                for (place, (login, path, at)) in registry.granted.iter_mut().zip(&record.granted) {
-                    *place = Some(((login.map(|login| login.0), path.as_str().into()), dial.moment(*at)));
-                }
+                registry.accepted = record.accepted.first().map(|(login, at)| (login.0, dial.moment(*at)));
+                registry.granted = record
+                    .granted
+                    .first()
+                    .map(|(login, path, at)| ((login.map(|login| login.0), path.as_str().into()), dial.moment(*at)));
                 registry.canary = record.canary.standing(dial);
                 registry.asked.clone_from(&record.asked);
             }

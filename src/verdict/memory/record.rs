@@ -141,10 +141,10 @@ pub struct RegistryRecord {
     pub(super) ever_accepted: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) denies_everyone: bool,
-    /// The last acceptance, and the last one of any other login.
+    /// The last acceptance. Earlier programs wrote the last one of another login behind it, which decides nothing.
     #[serde(default)]
     pub(super) accepted: Vec<(LoginForm, Stamp)>,
-    /// The last grant, and the last one of any other access.
+    /// The last grant. Earlier programs wrote the last one of another access behind it, which decides nothing.
     #[serde(default)]
     pub(super) granted: Vec<(Option<LoginForm>, String, Stamp)>,
     pub(super) canary: StandingForm,

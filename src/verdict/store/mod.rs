@@ -9,6 +9,9 @@
 
 mod file;
 mod format;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod shard_tests;
 mod shards;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

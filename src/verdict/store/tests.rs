@@ -13,16 +13,16 @@ use crate::probe::{Evidence, LoginAnswer};
 use crate::verdict::memory::{Dial, Record, remember};
 use crate::verdict::{Ledger, Rules};
 
-fn identifier() -> Identifier {
+pub(super) fn identifier() -> Identifier {
     Identifier::new(&[7; 32])
 }
 
-fn wall(seconds: i64) -> DateTime<Utc> {
+pub(super) fn wall(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(seconds)
 }
 
 /// The records of a ledger in which these logins were accepted or refused.
-fn set(logins: &[(u64, bool)], at: i64) -> Vec<(String, String)> {
+pub(super) fn set(logins: &[(u64, bool)], at: i64) -> Vec<(String, String)> {
     let config = crate::config::Config::default();
     let mut ledger = Ledger::new(Rules::new(&config));
     for (login, accepted) in logins {
@@ -45,7 +45,7 @@ fn set(logins: &[(u64, bool)], at: i64) -> Vec<(String, String)> {
     set
 }
 
-fn change(all: bool, set: Vec<(String, String)>, gone: &[&str], at: i64) -> Change {
+pub(super) fn change(all: bool, set: Vec<(String, String)>, gone: &[&str], at: i64) -> Change {
     let stamp = Stamp::from(wall(at));
     Change { saved: stamp, told: stamp, all, set, gone: gone.iter().map(|&key| key.to_owned()).collect() }
 }
@@ -149,6 +149,51 @@ fn what_is_not_ours_is_told_apart() {
     let header = text.lines().next().unwrap();
     assert_eq!(read(format!("{header}\n").as_bytes()).unwrap_err(), Refused::Corrupt { line: 2 });
     assert_eq!(read(format!("{header} \n").as_bytes()).unwrap_err(), Refused::Corrupt { line: 1 });
+}
+
+#[test]
+fn the_first_line_that_is_damaged_is_told() {
+    let text = write(&changes());
+    for (line, at) in text.match_indices(" {").map(|(at, _)| at).enumerate().take(2) {
+        let mut damaged = text.clone().into_bytes();
+        damaged[at - 1] ^= 1;
+        assert_eq!(read(&damaged).unwrap_err(), Refused::Corrupt { line: line + 2 });
+    }
+}
+
+#[test]
+fn another_key_is_told_from_a_damaged_first_line() {
+    let text = write(&changes());
+    let (first, rest) = text.split_once('\n').unwrap();
+    let mark = first.rsplit_once(' ').unwrap().1;
+    let under = |first: &str| read(format!("{first}\n{rest}").as_bytes()).unwrap_err();
+    let of_mark = |mark: &str| under(&format!("pull-patrol state 1 {mark}"));
+    // The mark of another key may differ from ours in one digit.
+    let last = if mark.ends_with('0') { '1' } else { '0' };
+    let other = format!("{}{last}", &mark[..15]);
+    assert_eq!(of_mark(&other), Refused::OtherKey);
+    let damaged = Refused::Corrupt { line: 1 };
+    for mark in ["0123", "", &format!("{}g", &mark[..15]), &format!("{other} 1 of 2"), &format!("{mark}0")] {
+        assert_eq!(of_mark(mark), damaged, "{mark}");
+    }
+    for first in ["pull-patrol state 1", "pull-patrol state x 0", &first.replace("state 1", "state 0")] {
+        assert_eq!(under(first), damaged, "{first}");
+    }
+}
+
+#[test]
+fn a_text_under_the_first_line_of_another_place_is_refused() {
+    let mut shards = Shards::bounded(&identifier(), 600);
+    shards.apply(&changes()[0]);
+    let mut texts: Vec<String> = (0..shards.len()).map(|at| shards.text(at)).collect();
+    let body = |text: &String| text.split_once('\n').unwrap().1.to_owned();
+    let (first, second) = (body(&texts[0]), body(&texts[1]));
+    assert_ne!(first, second);
+    let load = |texts: &[String]| Shards::new(&identifier()).load(texts);
+    texts[0] = texts[0].replace(&first, &second);
+    assert_eq!(load(&texts).unwrap_err(), Refused::Corrupt { line: 2 });
+    let other = Shards::new(&Identifier::new(&[8; 32])).load(&texts);
+    assert_eq!(other.unwrap_err(), Refused::OtherKey);
 }
 
 proptest! {
@@ -259,7 +304,9 @@ fn a_file_grows_by_changes_is_written_anew_and_is_nobody_elses() {
     let path = folder.path().join("state");
     let (mut store, read) = open(&path);
     assert_eq!(read.unwrap(), None);
-    assert!(matches!(FileStore::open(&path, &identifier()), Err(OpenError::InUse { .. })));
+    let in_use = FileStore::open(&path, &identifier()).unwrap_err();
+    assert!(matches!(in_use, OpenError::InUse { .. }));
+    assert!(in_use.to_string().contains(path.to_str().unwrap()), "{in_use}");
     let expected = states();
     for (change, expected) in changes().iter().zip(&expected) {
         assert_eq!(store.wants_all(), change.all);
@@ -299,6 +346,9 @@ fn a_refused_file_stands_aside_and_there_are_three_of_them_at_most() {
         assert!(error.aside.contains("state.refused-"), "{error}");
         assert!(store.wants_all());
         assert_eq!(std::fs::read_to_string(&error.aside).unwrap(), format!("not a state {round}\n"));
+        let number = (round + 1).min(3);
+        assert_eq!(names(folder.path()).len(), 1 + number, "one name more each time");
+        assert!(number == 3 || error.aside.ends_with(&number.to_string()), "the first that is free: {error}");
     }
     assert_eq!(names(folder.path()), ["state.lock", "state.refused-1", "state.refused-2", "state.refused-3"]);
     std::fs::write(&path, write(&changes()).replacen("state 1", "state 9", 1)).unwrap();
@@ -362,4 +412,57 @@ fn a_key_is_made_once() {
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(key_beside(&path, || panic!("there is one")).unwrap(), key);
     assert!(key_beside(&folder.path().join("other"), || None).is_err());
+}
+
+#[test]
+fn a_file_that_was_large_at_first_takes_as_much_in_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(&folder.path().join("state"));
+    let of_size =
+        |all, kib: usize| change(all, vec![("key".to_owned(), format!("\"{}\"", "a".repeat(kib * 1024)))], &[], 0);
+    store.save(&of_size(true, 2 * 1024)).unwrap();
+    assert!(!store.wants_all());
+    store.save(&of_size(false, 1_536)).unwrap();
+    assert!(!store.wants_all(), "less than it held at first");
+    store.save(&of_size(false, 1_024)).unwrap();
+    assert!(store.wants_all());
+}
+
+#[test]
+fn what_could_not_be_written_anew_is_added_to_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = open(&path);
+    store.save(&changes()[0]).unwrap();
+    assert!(!store.wants_all());
+    std::fs::create_dir(folder.path().join("state.new")).unwrap();
+    assert!(store.save(&changes()[0]).is_err());
+    assert!(store.wants_all());
+    assert!(store.save(&changes()[1]).is_err(), "a change alone");
+    std::fs::remove_dir(folder.path().join("state.new")).unwrap();
+    store.save(&changes()[0]).unwrap();
+}
+
+#[test]
+fn the_oldest_of_the_refused_files_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    for (number, age) in [(1, 20), (2, 30), (3, 10)] {
+        let copy = folder.path().join(format!("state.refused-{number}"));
+        let written = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - age);
+        std::fs::File::create(copy).unwrap().set_modified(written).unwrap();
+    }
+    std::fs::write(&path, "not a state\n").unwrap();
+    let (_, read) = open(&path);
+    assert!(read.unwrap_err().aside.ends_with("state.refused-2"));
+}
+
+#[test]
+fn what_is_left_over_of_a_key_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    std::fs::write(folder.path().join("state.key.new"), "half").unwrap();
+    let key = key_beside(&path, || Some([5; 32])).unwrap();
+    assert_eq!(std::fs::read(&key).unwrap(), [5; 32]);
+    assert_eq!(names(folder.path()), ["state.key"]);
 }

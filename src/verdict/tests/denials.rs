@@ -243,3 +243,97 @@ fn one_token_under_many_user_names_is_no_incident_of_denials() {
     }
     assert!(!case.incident(GHCR), "nor from the start");
 }
+
+#[test]
+fn what_an_incident_denies_gives_a_proven_denial_no_other_reason() {
+    let mut case = granted(&[1]);
+    case.canary(0, GHCR, Granted);
+    for at in [600, 660, 720, 1_200, 1_260, 1_320] {
+        deny(&mut case, at, &[1]);
+    }
+    assert_eq!(case.status(1), Status::Forbidden);
+    for at in [1_400, 1_460] {
+        case.canary(at, GHCR, denied(DenialStage::Token));
+    }
+    assert!(case.incident(GHCR));
+    for at in [1_500, 1_560, 1_620] {
+        case.access(at, Some(1), GHCR, denied_for_scope());
+    }
+    assert_eq!(case.status(1), Status::Forbidden, "not for the lack of a scope");
+    case.canary(1_700, GHCR, Granted);
+    let advice = case.access(1_710, Some(1), GHCR, denied(DenialStage::Token));
+    assert!(!asks_login(&advice, 1), "it was accepted since the denials began");
+}
+
+#[test]
+fn a_denial_of_a_manifest_asks_nothing_of_the_login_that_was_let_in() {
+    let mut case = granted(&[1]);
+    // It was let in before the answer came.
+    let slow = Evidence { took: Duration::from_secs(1), ..evidence(600, denied(DenialStage::Manifest), Some(403)) };
+    let advice = case.ledger.record_access(Some(LoginId(1)), GHCR, REPOSITORY, &slow, moment(600));
+    assert!(!asks_login(&advice, 1), "{advice:?}");
+}
+
+#[test]
+fn a_word_of_the_issuer_that_explains_nothing_has_no_denial_asked_sooner() {
+    let mut case = granted(&[1]);
+    deny(&mut case, 600, &[1]);
+    assert_eq!(case.issuer(900, 1, alive()).also, []);
+    demands_sso(&mut case, 910, 1, "another");
+    let mut told = facts(None, Expiry::Never);
+    told.sso_demanded_by = vec!["another".to_owned()];
+    assert_eq!(case.issuer(920, 1, IssuerAnswer::Alive(told)).also, []);
+}
+
+#[test]
+fn an_organisation_is_the_first_part_of_a_repository() {
+    let mut case = granted(&[1]);
+    let team = "org/team/app";
+    for at in [600, 660, 720] {
+        let answer = evidence(at, denied(DenialStage::Manifest), Some(403));
+        case.ledger.record_access(Some(LoginId(1)), GHCR, team, &answer, moment(at));
+        demands_sso(&mut case, at + 1, 1, "org");
+    }
+    assert_eq!(case.ledger.access(Some(LoginId(1)), GHCR, team).granted, Some(false));
+}
+
+#[test]
+fn a_scope_that_is_there_again_leaves_no_trace_in_later_denials() {
+    let manifest = || denied(DenialStage::Manifest);
+    // Denials while the scope lacked, and after it came: never enough in words of a scope in a row.
+    for (before, after) in [
+        (&[100, 160][..], [denied_for_scope(), manifest(), manifest()]),
+        (&[100, 160, 220], [manifest(), denied_for_scope(), manifest()]),
+    ] {
+        let mut case = granted(&[1]);
+        for at in [10, 70] {
+            case.issuer(at, 1, IssuerAnswer::Alive(facts(Some(&[]), Expiry::Never)));
+        }
+        for at in before {
+            case.access(*at, Some(1), GHCR, denied_for_scope());
+        }
+        case.issuer(230, 1, alive());
+        for (at, answer) in [300, 360, 420].into_iter().zip(after) {
+            demands_sso(&mut case, at - 1, 1, "org");
+            case.access(at, Some(1), GHCR, answer);
+        }
+        assert_eq!(case.status(1), Status::Forbidden);
+    }
+}
+
+#[test]
+fn a_grant_from_before_stands_again_once_the_scope_is_there() {
+    let mut case = granted(&[1]);
+    case.canary(0, GHCR, Granted);
+    for at in [10, 70] {
+        case.issuer(at, 1, IssuerAnswer::Alive(facts(Some(&[]), Expiry::Never)));
+    }
+    case.canary(590, GHCR, denied(DenialStage::Token));
+    for at in [600, 660, 720] {
+        deny(&mut case, at, &[1]);
+    }
+    let granted = |case: &Case| case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).granted;
+    assert_eq!(granted(&case), None, "in doubt");
+    case.issuer(730, 1, alive());
+    assert_eq!(granted(&case), Some(true));
+}

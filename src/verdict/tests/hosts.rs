@@ -223,3 +223,12 @@ fn the_last_few_exchanges_are_kept() {
     assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), (4..9).map(wall).collect::<Vec<_>>());
     assert_eq!((rows[0].kind, rows[0].outcome), ("login", "accepted"));
 }
+
+#[test]
+fn no_interval_is_told_of_an_issuer_that_told_no_rate_limit() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, Accepted);
+    assert!(case.ledger.issuer_intervals().is_empty(), "it was not heard");
+    case.issuer(1, 1, alive());
+    assert!(case.ledger.issuer_intervals().is_empty());
+}

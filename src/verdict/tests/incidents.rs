@@ -64,11 +64,13 @@ fn less_than_half_are_no_incident() {
 
 #[test]
 fn refusals_further_apart_than_an_interval_are_no_incident() {
-    let mut case = working(3);
-    case.plain(600, 1, Refused);
-    case.plain(700, 2, Refused);
-    case.plain(1_201, 3, Refused);
-    assert!(!case.incident(PLAIN));
+    for (last, expected) in [(1_200, true), (1_201, false)] {
+        let mut case = working(3);
+        case.plain(600, 1, Refused);
+        case.plain(700, 2, Refused);
+        case.plain(last, 3, Refused);
+        assert_eq!(case.incident(PLAIN), expected, "the last one at {last}");
+    }
 }
 
 #[test]

@@ -47,6 +47,8 @@ fn the_rules_are_those_of_the_config() {
     let rules = Rules::new(&config);
     let seconds = [rules.spacing, rules.patience, rules.interval, rules.rejected_interval, rules.issuer_interval];
     assert_eq!((rules.confirmations, seconds.map(|wait| wait.as_secs())), (7, [61, 601, 601, 21_601, 3_601]));
+    assert_eq!(rules.silence.as_secs(), 3_600 + 601, "a lock-out and an interval");
+    assert_eq!(rules.outage.as_secs(), 6 * 3_600);
     let once = Rules::one_shot(&config);
     assert_eq!((once.spacing, once.patience), (Duration::from_secs(2), Duration::ZERO));
 }
@@ -134,8 +136,10 @@ fn the_repositories_that_are_denied_to_a_login_are_told() {
     let mut case = Case::new();
     case.ghcr(0, 1, Accepted);
     let denied_ones = |case: &Case| case.ledger.denied_repositories(LoginId(1)).map(str::to_owned).collect::<Vec<_>>();
-    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
-    assert!(denied_ones(&case).is_empty());
+    for answer in [AccessAnswer::NotFound, AccessAnswer::Granted] {
+        case.access(0, Some(1), GHCR, answer);
+        assert!(denied_ones(&case).is_empty());
+    }
     for at in [600, 660, 720, 1_200, 1_260, 1_320] {
         case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
         assert_eq!(denied_ones(&case), [REPOSITORY], "proven or not");
@@ -263,6 +267,7 @@ fn what_nobody_holds_any_more_is_forgotten() {
     assert!(case.ledger.is_refused(&Ask::Issuer(token(2))), "its login is refused");
     case.ledger.retain(|login| login == LoginId(3), |_| true);
     assert!(!case.ledger.is_refused(&Ask::Issuer(token(2))), "it has no login any more");
+    assert!(case.ledger.tokens[&token(2)].logins.is_empty());
     assert!(case.incident(GHCR));
     case.ledger.retain(|_| false, |_| false);
     assert!(!case.incident(GHCR) && !case.incident(API));

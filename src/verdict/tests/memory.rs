@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::properties::{feed, history};
 use super::*;
 use crate::plan::{Cadence, LoginStanding, Remembered, RememberedAsk};
-use crate::probe::RateLimit;
+use crate::probe::{Guarded, RateLimit};
 use crate::verdict::EvidenceRow;
 use crate::verdict::memory::{Dial, Record, Stamp, recall, recall_schedule, remember, remember_schedule};
 
@@ -145,7 +145,9 @@ fn after_the_wall_clock_was_turned_back_no_proof_lies_ahead_and_no_time_has_pass
 #[test]
 fn rows_of_evidence_and_facts_come_back_to_the_second() {
     let mut case = Case::new();
-    case.ghcr(10, 2, LoginAnswer::Accepted);
+    let mut told = evidence(10, LoginAnswer::Accepted, Some(200));
+    (told.code, told.detail) = (Some("OK".to_owned()), "as told".to_owned());
+    case.ledger.record_login(LoginId(2), GHCR, Some(&token(2)), &told, moment(10));
     case.issuer(20, 2, IssuerAnswer::Alive(facts(Some(&["read:packages"]), Expiry::At(wall(999)))));
     let rows = |ledger: &Ledger| -> Vec<Arc<EvidenceRow>> {
         [ledger.login(LoginId(2)).evidence, ledger.token(&token(2)).evidence].concat()
@@ -154,6 +156,24 @@ fn rows_of_evidence_and_facts_come_back_to_the_second() {
     assert_eq!(rows(&later).len(), 2);
     assert_eq!(rows(&later), rows(&case.ledger));
     assert_eq!(later.token(&token(2)).facts, case.ledger.token(&token(2)).facts);
+}
+
+#[test]
+fn what_a_guard_stopped_and_the_lack_of_a_scope_come_back() {
+    let mut case = Case::new();
+    for at in [0, 60, 120] {
+        case.access(at, Some(1), GHCR, denied_for_scope());
+    }
+    let realm = Guarded::ForeignRealm("elsewhere.example.com".to_owned());
+    case.ghcr(130, 2, LoginAnswer::Unproven(Unproven::Guarded(realm.clone())));
+    for guard in [Guarded::PrivateAddress, realm] {
+        case.access(140, Some(1), GHCR, AccessAnswer::Unproven(Unproven::Guarded(guard)));
+        let later = restarted(&case.ledger, 140, 0, moment(140));
+        assert_eq!(whole(&later), whole(&case.ledger));
+    }
+    let later = restarted(&case.ledger, 140, 0, moment(140));
+    assert!(later.access(Some(LoginId(1)), GHCR, REPOSITORY).missing_scope);
+    assert_eq!(later.login(LoginId(2)).foreign_realm.as_deref(), Some("elsewhere.example.com"));
 }
 
 #[test]
@@ -182,6 +202,120 @@ fn dates_of_hosts_and_quotas_of_owners_come_back() {
     for part in ["told: Some(", "sso_demanded_by: [", "\"org\",", "remaining: 7,"] {
         assert!(shown.contains(part), "{part}");
     }
+}
+
+#[test]
+fn a_second_acceptance_and_a_second_grant_of_an_earlier_program_are_passed_over() {
+    let mut case = Case::new();
+    case.plain(0, 1, LoginAnswer::Accepted);
+    case.access(1, Some(1), PLAIN, AccessAnswer::Granted);
+    let dial = Dial::new(wall(0), moment(0));
+    let mut text = serde_json::to_value(records(&case.ledger, &dial)).unwrap();
+    let registry = text.as_array_mut().unwrap().iter_mut().find(|record| record["record"] == "registry").unwrap();
+    for (field, second) in [
+        ("accepted", serde_json::json!(["0000000000000002", 0])),
+        ("granted", serde_json::json!([null, "org/other", 0])),
+    ] {
+        let told = registry[field].as_array_mut().unwrap();
+        assert_eq!(told.len(), 1, "{field}");
+        told.push(second);
+    }
+    let read: Vec<Record> = serde_json::from_value(text).unwrap();
+    let mut ledger = Ledger::new(rules());
+    recall(&mut ledger, &read, &dial, wall(1));
+    assert_eq!(whole(&ledger), whole(&case.ledger));
+}
+
+#[test]
+fn a_dial_tells_wall_time_of_what_was_before_the_process_too() {
+    let dial = Dial::new(wall(1_000), moment(500));
+    for (at, told) in [(400, 900), (500, 1_000), (600, 1_100)] {
+        assert_eq!(dial.tell(moment(at)), Stamp::from(wall(told)), "{at}");
+        assert_eq!(dial.moment(Stamp::from(wall(told))), moment(at), "{told}");
+    }
+}
+
+#[test]
+fn each_record_has_a_key_of_its_own() {
+    let mut case = Case::new();
+    for login in 1..=2 {
+        case.ghcr(0, login, LoginAnswer::Accepted);
+        case.plain(0, 10 + login, LoginAnswer::Accepted);
+        case.access(0, Some(login), GHCR, AccessAnswer::Granted);
+    }
+    case.access(0, None, GHCR, AccessAnswer::Granted);
+    // The same token at another issuer.
+    let mut other = token(1);
+    other.issuer =
+        Issuer { kind: IssuerKind::Gitlab, api: Some(url::Url::parse("https://gitlab.com/api/v4").unwrap()) };
+    case.ledger.record_issuer(&other, &evidence(1, alive(), Some(200)), moment(1));
+    let records = records(&case.ledger, &Dial::new(wall(0), moment(0)));
+    let keys: std::collections::BTreeSet<String> = records.iter().map(Record::key).collect();
+    assert_eq!(keys.len(), records.len(), "{keys:#?}");
+}
+
+#[test]
+fn an_access_whose_login_is_not_told_is_passed_over() {
+    let mut case = Case::new();
+    case.plain(0, 1, LoginAnswer::Accepted);
+    for login in [Some(1), None] {
+        case.access(1, login, PLAIN, AccessAnswer::Granted);
+    }
+    let dial = Dial::new(wall(0), moment(0));
+    let mut told = records(&case.ledger, &dial);
+    told.retain(|record| !matches!(record, Record::Login(_)));
+    let mut ledger = Ledger::new(rules());
+    recall(&mut ledger, &told, &dial, wall(1));
+    assert!(ledger.logins.is_empty());
+    assert_eq!(ledger.access(None, PLAIN, REPOSITORY).granted, Some(true));
+}
+
+/// Of two records with one key the one with the newer exchange stays.
+#[test]
+fn a_record_is_as_new_as_the_last_exchange_that_it_tells_of() {
+    let dial = Dial::new(wall(0), moment(0));
+    let newest = |case: &Case, kind: &str| {
+        let of_kind = records(&case.ledger, &dial).into_iter().filter(|record| record.key().starts_with(kind));
+        of_kind.map(|record| record.newest()).max().unwrap()
+    };
+    let told = |seconds: u64| Stamp::from(wall(seconds));
+    let mut case = Case::new();
+    case.ghcr(10, 1, LoginAnswer::Accepted);
+    case.issuer(20, 1, alive());
+    case.access(30, Some(1), GHCR, AccessAnswer::Granted);
+    assert_eq!(["login", "token", "access"].map(|kind| newest(&case, kind)), [told(30), told(20), told(30)]);
+    assert_eq!(newest(&case, "registry"), told(30), "the acceptance along with the grant");
+    case.ghcr(40, 2, LoginAnswer::Accepted);
+    assert_eq!(newest(&case, "registry"), told(40), "an acceptance after the grant");
+    case.canary(50, GHCR, AccessAnswer::Granted);
+    assert_eq!(newest(&case, "registry"), told(50));
+    case.access(60, Some(1), GHCR, denied(DenialStage::Token));
+    assert_eq!(newest(&case, "access"), told(60), "a denial that proves nothing yet");
+    // The wall clock was turned back: by the other one it is later.
+    case.ledger.record_login(LoginId(1), GHCR, Some(&token(1)), &evidence(5, LoginAnswer::Accepted, None), moment(70));
+    case.ledger.record_issuer(&token(1), &evidence(5, alive(), None), moment(80));
+    case.ledger.retain(|login| login == LoginId(1), |key| *key == token(1));
+    assert_eq!(["login", "token"].map(|kind| newest(&case, kind)), [told(70), told(80)]);
+    for answer in [TIMEOUT, Unproven::Throttled] {
+        case.ghcr(90, 1, LoginAnswer::Unproven(answer.clone()));
+        case.issuer(95, 1, IssuerAnswer::Unproven(answer));
+    }
+    assert_eq!(["login", "token"].map(|kind| newest(&case, kind)), [told(90), told(95)]);
+
+    let ask = RememberedAsk {
+        ask: Ask::Login(LoginId(1)),
+        due: moment(700),
+        parked: false,
+        last: Some((moment(100), Cadence::Routine)),
+        repetitions: 0,
+        unproven: 0,
+        stretch: Duration::ZERO,
+        held: None,
+        standing: None,
+    };
+    let remembered = Remembered { asks: vec![ask], holds: vec![(Arc::from(GHCR), moment(900))] };
+    let newest: Vec<Stamp> = remember_schedule(&remembered, &dial).map(|record| record.newest()).collect();
+    assert_eq!(newest, [told(700), told(900)]);
 }
 
 fn any_moment() -> impl Strategy<Value = Moment> {

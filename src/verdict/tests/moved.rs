@@ -343,3 +343,82 @@ fn who_needs_a_control_and_has_others_waits_for_them_without_the_canary() {
     assert!(!case.ledger.logins[&LoginId(2)].standing.suspect, "nobody is left");
     assert!(!case.ledger.logins[&LoginId(2)].accesses[REPOSITORY].suspect);
 }
+
+#[test]
+fn a_canary_that_was_not_denied_carried_no_incident() {
+    let mut case = pulling_beside_a_canary(6);
+    for login in 1..=3 {
+        case.plain(600, login, Refused);
+        case.access(600, Some(login + 3), PLAIN, denied(DenialStage::Token));
+    }
+    assert!(case.ledger.in_incident(PLAIN) && case.ledger.denies_everyone(PLAIN));
+    // With one more that works, half of them are not refused any more, which by itself ends nothing.
+    case.access(610, Some(7), PLAIN, AccessAnswer::Granted);
+    case.meet(&asked(|_| ()));
+    assert!(case.ledger.in_incident(PLAIN) && case.ledger.denies_everyone(PLAIN));
+}
+
+#[test]
+fn who_never_worked_is_nobody_who_could_be_the_control() {
+    let mut case = beside_a_canary(1);
+    case.plain(500, 2, Refused);
+    case.canary(600, PLAIN, denied(DenialStage::Token));
+    case.plain(601, 1, Refused);
+    assert!(case.incident(PLAIN));
+    case.canary(660, PLAIN, AccessAnswer::Granted);
+    case.meet(&asked(|_| ()));
+    case.refuse_plain(1, &[700, 760, 820]);
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
+fn the_hosts_of_which_something_was_forgotten_are_told_in_their_order() {
+    let hosts = ["a", "b", "c", "d", "e", "f"].map(|name| format!("{name}.example.com"));
+    let all = |endpoint: Option<&str>| {
+        let registries = hosts.clone().map(|host| RegistryConfig {
+            endpoint: endpoint.map(str::to_owned),
+            ..RegistryConfig::plain(&host, IssuerChoice::None)
+        });
+        Registries::new(&registries).unwrap()
+    };
+    let mut case = Case::new();
+    for (id, host) in (1..).zip(&hosts) {
+        case.ledger.record_login(LoginId(id), host, None, &evidence(0, Accepted, Some(200)), moment(0));
+    }
+    assert!(case.meet(&all(None)).is_empty());
+    assert_eq!(case.meet(&all(Some("https://mirror.example.com"))), hosts);
+}
+
+#[test]
+fn tokens_of_other_registries_keep_their_logins() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.meet(&asked(|_| ()));
+    case.issuer(0, 8, alive());
+    case.ghcr(0, 9, Accepted);
+    case.issuer(0, 9, alive());
+    for at in [600, 660] {
+        case.ghcr(at, 9, Refused);
+        case.issuer(at + 1, 9, IssuerAnswer::Disowned);
+    }
+    case.ghcr(720, 9, Refused);
+    case.issuer(720, 8, alive());
+    let elsewhere = asked(|registry| registry.endpoint = Some("https://mirror.example.com".to_owned()));
+    assert_eq!(case.meet(&elsewhere), [PLAIN]);
+    case.issuer(721, 9, IssuerAnswer::Disowned);
+    assert_eq!(case.status(9), Status::Rejected);
+}
+
+#[test]
+fn denials_are_counted_on_where_refusals_are_forgotten() {
+    let mut case = Case::new();
+    case.plain(0, 1, Accepted);
+    case.meet(&asked(|_| ()));
+    case.plain(10, 2, Refused);
+    for at in [600, 660] {
+        case.access(at, None, PLAIN, denied(DenialStage::Token));
+    }
+    assert_eq!(case.meet(&asked(|registry| registry.realms = vec!["auth.example.com".to_owned()])), [PLAIN]);
+    case.access(720, None, PLAIN, denied(DenialStage::Token));
+    assert_eq!(case.ledger.access(None, PLAIN, REPOSITORY).granted, Some(false), "the third in a row");
+}

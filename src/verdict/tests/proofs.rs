@@ -391,3 +391,123 @@ fn who_never_worked_is_no_control_that_is_waited_for() {
     case.refuse_plain(1, &[600, 660, 720]);
     assert_eq!((case.status(1), case.incident(PLAIN)), (Status::Unverified, false));
 }
+
+#[test]
+fn a_disowned_token_of_a_locked_out_owner_is_in_doubt_no_sooner_than_others_of_that_owner() {
+    let mut case = living(3);
+    case.ledger.go_by(Rules { confirmations: 5, ..rules() });
+    for login in [1, 2] {
+        case.ghcr(3, login, Accepted);
+        let alice = TokenFacts { owner: Some("alice".to_owned()), ..TokenFacts::default() };
+        case.issuer(4, login, IssuerAnswer::Alive(alice));
+    }
+    case.canary(5, GHCR, AccessAnswer::Granted);
+    for at in [600, 660, 720] {
+        case.issuer(at, 3, alive());
+        case.issuer(at, 1, IssuerAnswer::Disowned);
+    }
+    assert!(case.ledger.token(&token(1)).disowned);
+    for at in [800, 860] {
+        case.canary(at, GHCR, denied(DenialStage::Token));
+    }
+    case.issuer(870, 2, IssuerAnswer::Unproven(Unproven::LockedOut));
+    assert!(case.incident(GHCR));
+    case.refuse_ghcr(1, &[900, 960, 1_020]);
+    assert_eq!(case.status(1), Status::Valid, "the lock-out explains three refusals");
+    case.refuse_ghcr(1, &[1_080, 1_140]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_token_speaks_by_the_user_name_that_worked() {
+    let mut case = Case::new();
+    for login in 1..=3 {
+        case.ghcr(0, login, Accepted);
+    }
+    for login in 1..=3 {
+        case.ghcr(600 + 2 * login, login, Refused);
+        // Under another name, which never was accepted, it is refused later.
+        let other = evidence(601 + 2 * login, Refused, Some(401));
+        let (id, at) = (LoginId(10 + login), moment(601 + 2 * login));
+        case.ledger.record_login(id, GHCR, Some(&token(login)), &other, at);
+    }
+    assert!(case.incident(GHCR));
+}
+
+#[test]
+fn a_lock_out_leaves_what_is_counted_where_there_is_no_incident() {
+    let mut case = living(1);
+    case.ghcr(0, 1, Accepted);
+    for at in [600, 660] {
+        case.access(at, None, GHCR, denied(DenialStage::Token));
+    }
+    case.issuer(700, 1, IssuerAnswer::Unproven(Unproven::LockedOut));
+    case.access(720, None, GHCR, denied(DenialStage::Token));
+    assert_eq!(case.ledger.access(None, GHCR, REPOSITORY).granted, Some(false), "the third in a row");
+}
+
+#[test]
+fn an_issuer_in_trouble_is_not_about_to_confirm_anything() {
+    let mut case = living(3);
+    for login in 1..=3 {
+        case.ghcr(5, login, Accepted);
+    }
+    for login in 1..=3 {
+        case.issuer(600, login, IssuerAnswer::Disowned);
+    }
+    assert!(case.incident("api.github.com"));
+    case.ghcr(610, 1, Refused);
+    case.issuer(661, 1, IssuerAnswer::Disowned);
+    case.refuse_ghcr(1, &[670, 730]);
+    assert_eq!(case.status(1), Status::Unverified);
+}
+
+#[test]
+fn a_canary_denied_twice_in_an_incident_of_logins_does_not_outlast_it() {
+    let mut case = working(4);
+    case.canary(5, PLAIN, AccessAnswer::Granted);
+    for login in 1..=3 {
+        case.plain(600, login, Refused);
+    }
+    for at in [610, 670] {
+        case.canary(at, PLAIN, denied(DenialStage::Token));
+    }
+    assert!(case.incident(PLAIN));
+    case.plain(700, 4, Accepted);
+    assert!(!case.incident(PLAIN));
+}
+
+#[test]
+fn an_issuer_that_vouched_before_the_refusals_does_not_disagree() {
+    let mut case = living(1);
+    case.ghcr(5, 1, Accepted);
+    case.refuse_ghcr(1, &[600, 660, 720]);
+    assert!(case.view(1).doubted && !case.view(1).issuer_disagrees);
+    case.issuer(730, 1, alive());
+    assert!(case.view(1).issuer_disagrees);
+}
+
+#[test]
+fn what_an_issuer_disowned_for_long_counts_on_after_an_incident_of_it() {
+    let mut case = living(6);
+    case.ghcr(10, 1, Accepted);
+    case.canary(10, GHCR, AccessAnswer::Granted);
+    for at in [600, 660] {
+        case.canary(at, GHCR, denied(DenialStage::Token));
+    }
+    for at in [700, 760, 820, 1_300, 1_360] {
+        case.ghcr(at, 1, Refused);
+        case.issuer(at + 1, 1, IssuerAnswer::Disowned);
+        case.issuer(at + 2, 2, alive());
+    }
+    for login in 3..=5 {
+        case.issuer(1_370, login, IssuerAnswer::Disowned);
+    }
+    assert!(case.incident("api.github.com"));
+    case.issuer(1_380, 2, alive());
+    assert!(case.incident(GHCR) && !case.incident("api.github.com"));
+    case.ghcr(1_420, 1, Refused);
+    assert_ne!(case.status(1), Status::Rejected);
+    case.issuer(1_421, 1, IssuerAnswer::Disowned);
+    assert_eq!(case.status(1), Status::Rejected);
+}

@@ -190,7 +190,8 @@ fn while_the_canary_is_denied_a_proven_denial_stands() {
     assert_eq!(case.status(1), Status::Forbidden);
     case.canary(1_900, GHCR, denied(DenialStage::Token));
     assert!(!case.incident(GHCR));
-    assert_eq!(deny(&mut case, 1_920, &[1]).cadence, Cadence::Routine);
+    let advice = deny(&mut case, 1_920, &[1]);
+    assert_eq!((advice.cadence, advice.at_once), (Cadence::Routine, vec![]), "nothing is to be found out");
     let age = |case: &Case| case.ledger.access(Some(LoginId(1)), GHCR, REPOSITORY).last_verdict_at;
     assert_eq!((case.status(1), age(&case)), (Status::Forbidden, Some(wall(1_920))));
     case.canary(1_960, GHCR, denied(DenialStage::Token));
