@@ -8,6 +8,7 @@ use chrono::Utc;
 use secrecy::SecretSlice;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::cluster::{DOCKERCONFIGJSON_TYPE, Inventory, MissingPermission, ObjectRef, PullSecret, Resource};
@@ -395,4 +396,36 @@ async fn the_patience_with_denied_secrets_counts_from_the_take_over() {
     tokio::time::advance(Duration::from_secs(3601)).await;
     second.sync();
     assert_eq!(second.verdict(&ask).accepted, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_picture_of_all_that_there_is_waits_for_no_other() {
+    let mut patrol = patrol();
+    let inventory = patrol.inventory.clone();
+    let (snapshots, mut shown) = watch::channel(Arc::new(Snapshot::default()));
+    let shutdown = CancellationToken::new();
+    let change = |change: fn(&mut Inventory)| {
+        inventory.update(|inventory| {
+            change(inventory);
+            true
+        });
+        tokio::time::Instant::now()
+    };
+    let is_complete = |snapshot: &Arc<Snapshot>| snapshot.daemon.synced.iter().all(|(_, synced)| *synced);
+    let settled = Duration::from_millis(50);
+    tokio::select! {
+        ended = patrol.run_while(&snapshots, &shutdown) => unreachable!("{ended:?}"),
+        () = async {
+            shown.changed().await.expect("a picture");
+            assert!(!is_complete(&shown.borrow_and_update()));
+            let begun = change(|inventory| inventory.synced = Resource::ALL.into_iter().collect());
+            shown.wait_for(is_complete).await.expect("a picture");
+            assert!(begun.elapsed() < settled, "{:?}", begun.elapsed());
+            // From then on pictures keep their distance.
+            shown.mark_unchanged();
+            let begun = change(|inventory| inventory.problems.clear());
+            shown.changed().await.expect("a picture");
+            assert!(begun.elapsed() > settled, "{:?}", begun.elapsed());
+        } => {}
+    }
 }

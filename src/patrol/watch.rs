@@ -13,6 +13,7 @@ use super::memory::{Held, saved};
 use super::reload::next_orders;
 use super::standby::{Ended, end_of};
 use super::{ExchangeLost, Patrol};
+use crate::cluster::Inventory;
 use crate::outlook::Snapshot;
 use crate::plan::Moment;
 
@@ -55,7 +56,7 @@ impl Patrol {
         changes.mark_unchanged();
         self.sync();
         let (mut published, mut gap) = self.publish(snapshots);
-        let mut stale = false;
+        let (mut stale, mut complete) = (false, self.inventory.read(Inventory::is_complete));
         loop {
             let due = self.launch_due(&mut tasks);
             let publish_at = published.after(if stale { gap } else { SNAPSHOT_AGE });
@@ -87,6 +88,10 @@ impl Patrol {
                     changes.mark_unchanged();
                     self.sync();
                     stale = true;
+                    // `/readyz` waits for the first picture of all that there is.
+                    if !complete && self.inventory.read(Inventory::is_complete) {
+                        (complete, gap) = (true, Duration::ZERO);
+                    }
                 }
                 Some(finished) = tasks.join_next() => {
                     self.record(&finished.map_err(ExchangeLost)?);

@@ -2,7 +2,6 @@
 
 use super::tests::{change, identifier, set, wall};
 use super::*;
-use crate::verdict::memory::Record;
 
 /// So many logins that were accepted.
 fn accepted(logins: std::ops::Range<u64>) -> Vec<(u64, bool)> {
