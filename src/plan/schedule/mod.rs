@@ -14,6 +14,8 @@ mod standing;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

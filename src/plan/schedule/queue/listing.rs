@@ -123,11 +123,14 @@ impl Queues {
         }
     }
 
-    /// The number of pools changed, and with it what each may hold.
+    /// The number of pools changed, and with it what each may hold, and each of their seats.
     pub(super) fn list_pools(&mut self) {
         if self.pools.len() <= 2 {
-            for no in self.pools.keys().copied().collect::<Vec<_>>() {
-                self.list_pool(no);
+            for (no, pool) in &self.pools.iter().map(|(no, pool)| (*no, pool.seats.clone())).collect::<Vec<_>>() {
+                for seat in pool {
+                    self.list_seat(*seat);
+                }
+                self.list_pool(*no);
             }
         }
     }
