@@ -185,9 +185,12 @@ async fn a_file_that_replicas_share_is_with_whoever_probes() {
 
 async fn nobody_probes_without_an_api_server(mut scene: Scene) {
     let (one, two) = (scene.start().await, scene.start().await);
-    let text = one.metrics_when(|text| stands_by(text) || leads(text) && settled(text)).await;
-    let (leader, standby) = if leads(&text) { (one, two) } else { (two, one) };
-    leader.metrics_when(|text| leads(text) && settled(text)).await;
+    // Who stands by at a first look may lead at the next: nobody has the Lease yet.
+    let one_leads = tokio::select! {
+        _ = one.metrics_when(|text| leads(text) && settled(text)) => true,
+        _ = two.metrics_when(|text| leads(text) && settled(text)) => false,
+    };
+    let (leader, standby) = if one_leads { (one, two) } else { (two, one) };
     standby.metrics_when(stands_by).await;
 
     scene.cluster.stop_api_server().await;

@@ -447,10 +447,11 @@ fn what_could_not_be_written_anew_is_added_to_no_more() {
 fn the_oldest_of_the_refused_files_makes_room() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    for (number, age) in [(1, 20), (2, 30), (3, 10)] {
+    for (number, age) in [(1, 2_000), (2, 3_000), (3, 1_000)] {
         let copy = folder.path().join(format!("state.refused-{number}"));
-        let written = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - age);
-        std::fs::File::create(copy).unwrap().set_modified(written).unwrap();
+        let copy = std::fs::File::create(copy).unwrap();
+        let made = copy.metadata().unwrap().modified().unwrap();
+        copy.set_modified(made - std::time::Duration::from_secs(age)).unwrap();
     }
     std::fs::write(&path, "not a state\n").unwrap();
     let (_, read) = open(&path);
