@@ -132,6 +132,7 @@ mod tests {
     fn there_is_no_place_past_the_last() {
         assert_eq!((Shard::new(3, 3), Shard::new(0, 0)), (None, None));
         assert_eq!(Shard::new(0, 1), Some(Shard::ALONE));
+        assert!(Shard::ALONE.is_alone() && !shard(0, 2).is_alone());
     }
 
     /// Processes of two versions run side by side while a `StatefulSet` is updated: the split must not move.
@@ -141,6 +142,28 @@ mod tests {
         let split = [[0, 0, 4], [1, 1, 1], [1, 1, 6], [1, 1, 6]];
         assert_eq!([of(""), of("token-1"), of("token-2"), of("token-3")], split);
         assert_eq!(shard(0, 5).of_secret(&ObjectRef::new("team", "pull")), 3);
+    }
+
+    /// The first outputs of `SplitMix64` from the seed 0, as they are published.
+    #[test]
+    fn weights_are_what_split_mix_gives() {
+        let published: [u64; 3] = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+        assert_eq!([0, 1, 2].map(|shard| weight(0, shard)), published);
+    }
+
+    #[test]
+    fn workloads_that_present_nothing_are_of_all_shards() {
+        let owner = |number: u32| {
+            let key = WorkloadKey {
+                namespace: "team".into(),
+                kind: "Deployment".into(),
+                name: format!("app-{number}").as_str().into(),
+                role: crate::workload::PodRole::Pod,
+            };
+            shard(0, 3).of_workload(&key, std::iter::empty())
+        };
+        let owners: Vec<u16> = (0..100).map(owner).collect();
+        assert!((0..3).all(|place| owners.contains(&place)), "{owners:?}");
     }
 
     #[test]

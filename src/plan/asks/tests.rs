@@ -293,6 +293,7 @@ fn shards_ask_together_what_one_asks() {
             wanted(&book, &workloads(&world.inventory), true).into_iter().map(|wanted| wanted.ask).collect();
         let logins = |asks: &[Ask]| asks.iter().filter(|ask| matches!(ask, Ask::Login(_))).count();
         assert_eq!(fresh.len(), logins(&asks), "no more is urgent than what is asked");
+        assert!(asks.iter().filter_map(Ask::login).all(|login| book.asks(login)), "no access of another shard's login");
         asks
     };
     let alone: BTreeSet<Ask> = asked_by(Shard::ALONE).into_iter().collect();
@@ -354,4 +355,30 @@ fn where_not_all_credentials_were_read_nobody_knows_whether_one_counts() {
     world.secret("a/many", &entries);
     world.pod("a/pod", &["many"], &["ghcr.io/o1/x", "ghcr.io/none/x"]);
     assert_eq!(asked(&world, &[], true), Vec::<String>::new());
+}
+
+#[test]
+fn who_asks_with_a_token_that_is_not_taken_asks_what_anybody_may_pull_as_well() {
+    let mut world = World::default();
+    for nth in 0..12 {
+        let (not_taken, other) = (format!("github_pat_{nth}"), format!("other-{nth}"));
+        world.secret(&format!("a/s{nth}"), &[("ghcr.io", "octo", &not_taken), ("quay.io", "octo", &other)]);
+        // It presents the other token twice, whose shard shows it.
+        let app = format!("ghcr.io/org/app-{nth}");
+        world.pod(&format!("a/p{nth}"), &[&format!("s{nth}")], &[&app, "quay.io/org/x", "quay.io/org/y"]);
+    }
+    for index in 0..2 {
+        let mut book = book(&[registry("quay.io")]).of_shard(Shard::new(index, 2).expect("a shard"));
+        world.sync(&mut book);
+        let mut asked: [BTreeSet<Arc<str>>; 2] = [BTreeSet::new(), BTreeSet::new()];
+        for want in wanted(&book, &workloads(&world.inventory), true) {
+            if let Ask::Access { host, login, repository, .. } = want.ask
+                && &*host == "ghcr.io"
+            {
+                asked[usize::from(login.is_some())].insert(repository);
+            }
+        }
+        let [by_anybody, with_token] = asked;
+        assert!(!with_token.is_empty() && with_token.is_subset(&by_anybody), "{with_token:?} and {by_anybody:?}");
+    }
 }

@@ -215,7 +215,7 @@ fn refused_but_alive_with_another_login_accepted_in_between_is_rejected() {
         assert_eq!(case.status(1), Status::Unverified, "at {at}");
     }
     case.ghcr(1_319, 2, Accepted);
-    case.ghcr(1_320, 1, Refused);
+    assert_eq!(case.ghcr(1_320, 1, Refused), Advice::just(Cadence::Dead), "the issuer vouches for it");
     assert_eq!(case.status(1), Status::Rejected);
     assert!(case.view(1).issuer_disagrees);
 }

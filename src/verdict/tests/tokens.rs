@@ -257,6 +257,24 @@ fn an_issuer_is_not_asked_to_the_end_of_its_series_about_a_token_whose_logins_ar
 }
 
 #[test]
+fn an_issuer_in_trouble_is_asked_on_about_a_token_whose_logins_are_dead() {
+    let mut case = living(3);
+    case.ghcr(10, 1, Accepted);
+    for login in 1..=3 {
+        case.issuer(590, login, Disowned);
+    }
+    for at in [600, 660, 720, 1_260, 1_320] {
+        case.ghcr(at - 1, 2, Accepted);
+        case.ghcr(at, 1, Refused);
+    }
+    case.issuer(1_330, 1, Disowned);
+    case.ghcr(1_379, 2, Accepted);
+    assert!(case.incident(API));
+    assert_eq!(case.ghcr(1_380, 1, Refused), Advice::just(Cadence::Dead));
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
 fn an_issuer_goes_on_about_a_token_while_another_login_with_it_is_not_proven_dead() {
     let mut case = nearly_dead();
     let refused = evidence(1_379, Refused, Some(403));

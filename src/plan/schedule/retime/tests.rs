@@ -49,6 +49,7 @@ fn a_longer_interval_puts_nothing_off_and_holds_from_the_next_answer_on() {
     let due = schedule.next_due();
     schedule.retime(&probing(minutes(60)), &IssuerConfig::default(), at(1900));
     assert_eq!(schedule.next_due(), due);
+    assert_eq!(schedule.lag(at(2500)), Duration::from_secs(100), "it is late when it would have been");
     assert_eq!(schedule.pop_due(at(2400), 9), std::slice::from_ref(&one.ask));
     schedule.answered(&one.ask, Cadence::Routine, at(2400));
     assert_eq!(schedule.next_due(), Some(at(2400 + 3600)));
@@ -127,6 +128,7 @@ fn a_confirmation_comes_sooner_with_a_shorter_spacing() {
     schedule.retime(&close, &IssuerConfig::default(), at(1));
     let due = schedule.next_due().expect("it is confirmed");
     assert!(due >= at(10) && due <= at(11), "{due:?}");
+    assert_eq!(schedule.lag(due.after(minutes(1))), minutes(1), "and is late from then on");
 }
 
 #[test]
@@ -191,4 +193,49 @@ fn an_issuer_rests_with_its_dead_logins_as_long_as_these_do_now() {
     sooner.retime(&rested, &IssuerConfig::default(), at(10));
     assert_eq!(sooner.pop_due(at(2 * 3600 - 1), 9), []);
     assert_eq!(sooner.pop_due(at(2 * 3600 + 720), 9).len(), 2);
+}
+
+#[test]
+fn a_quota_holds_a_question_up_no_longer_than_the_longest_interval_there_is_now() {
+    let mut schedule = schedule();
+    let one = issuer(1, &[]);
+    schedule.sync(std::slice::from_ref(&one), &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    schedule.stretch(&one.ask, minutes(300));
+    schedule.answered(&one.ask, Cadence::Routine, at(0));
+    assert_eq!(schedule.next_due(), Some(at(300 * 60)));
+    let rested = ProbeConfig { rejected_interval: minutes(60), ..ProbeConfig::default() };
+    schedule.retime(&rested, &IssuerConfig::default(), at(1));
+    assert_eq!(schedule.next_due(), Some(at(60 * 60)));
+}
+
+#[test]
+fn what_is_overdue_by_a_shorter_wait_comes_within_that_wait_or_an_interval() {
+    let close = ProbeConfig { confirmation_spacing: Duration::from_secs(10), ..ProbeConfig::default() };
+    let rested = ProbeConfig { rejected_interval: minutes(60), ..ProbeConfig::default() };
+    for (cadence, probe, now, latest) in [(Cadence::Confirm, close, 30, 41), (Cadence::Dead, rested, 7_200, 7_800)] {
+        let mut schedule = schedule();
+        let wanted: Vec<Wanted> = (0..8).map(|number| login(number, "ghcr.io")).collect();
+        schedule.sync(&wanted, &[], at(0));
+        for ask in schedule.pop_due(at(0), 9) {
+            schedule.refused(&ask, cadence, at(0));
+        }
+        schedule.retime(&probe, &IssuerConfig::default(), at(now));
+        assert_eq!(schedule.pop_due(at(latest), 9).len(), 8, "{cadence:?}");
+    }
+}
+
+#[test]
+fn a_longer_interval_puts_off_nothing_that_waits_for_its_login() {
+    let mut schedule = schedule();
+    let (one, repository) = (login(1, "ghcr.io"), access(Some(1), "ghcr.io", "org/app"));
+    schedule.sync(&[one.clone(), repository.clone()], &[], at(0));
+    assert_eq!(ask_all(&mut schedule, at(0)), 2);
+    schedule.hasten(&one.ask, at(60));
+    assert_eq!(schedule.pop_due(at(60), 9), std::slice::from_ref(&one.ask));
+    schedule.refused(&one.ask, Cadence::Confirm, at(60));
+    schedule.retime(&probing(minutes(60)), &IssuerConfig::default(), at(100));
+    assert_eq!(schedule.pop_due(at(130), 9), std::slice::from_ref(&one.ask));
+    schedule.answered(&one.ask, Cadence::Routine, at(130));
+    assert_eq!(schedule.pop_due(at(600), 9), std::slice::from_ref(&repository.ask));
 }
