@@ -128,3 +128,6 @@ impl Schedule {
         !logins.is_empty() && logins.iter().all(dead)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ mod tests_run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -73,13 +73,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let all = mutants(&sources)?;
     if options.list {
-        for (id, (source, mutation)) in &all {
-            let path = sources[*source].path.display().to_string();
-            if options.picks(&path, mutation.line, *id) {
-                println!("#{id} {path}:{}:{} {}: {}", mutation.line, mutation.column, mutation.function, mutation.what);
-            }
-        }
-        return Ok(());
+        return match list(options, &sources, &all) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            told => Ok(told?),
+        };
     }
 
     let mutated: BTreeSet<PathBuf> =
@@ -112,6 +110,18 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         .collect();
     let survivors = report::write_survivors(&folder, &rows)?;
     println!("{}\nsurvivors: {}", report::counts(&rows), survivors.display());
+    Ok(())
+}
+
+fn list(options: &Options, sources: &[Source], all: &Mutants) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (id, (source, mutation)) in all {
+        let path = sources[*source].path.display().to_string();
+        if options.picks(&path, mutation.line, *id) {
+            let Mutation { line, column, function, what, .. } = mutation;
+            writeln!(out, "#{id} {path}:{line}:{column} {function}: {what}")?;
+        }
+    }
     Ok(())
 }
 

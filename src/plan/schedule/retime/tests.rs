@@ -150,15 +150,21 @@ fn a_back_off_ends_within_the_interval_and_never_before_the_spacing() {
     }
 }
 
-#[test]
-fn an_access_that_waits_for_its_login_is_brought_forward_where_it_waits() {
-    let mut schedule = Schedule::new(&probing(minutes(720)), &IssuerConfig::default());
+/// A login that is refused a minute after it worked, and an access that waits for it since.
+fn doubted_at_a_minute(schedule: &mut Schedule) -> (Wanted, Wanted) {
     let (one, repository) = (login(1, "ghcr.io"), access(Some(1), "ghcr.io", "org/app"));
     schedule.sync(&[one.clone(), repository.clone()], &[], at(0));
-    assert_eq!(ask_all(&mut schedule, at(0)), 2);
+    assert_eq!(ask_all(schedule, at(0)), 2);
     schedule.hasten(&one.ask, at(60));
     assert_eq!(schedule.pop_due(at(60), 9), std::slice::from_ref(&one.ask));
     schedule.refused(&one.ask, Cadence::Confirm, at(60));
+    (one, repository)
+}
+
+#[test]
+fn an_access_that_waits_for_its_login_is_brought_forward_where_it_waits() {
+    let mut schedule = Schedule::new(&probing(minutes(720)), &IssuerConfig::default());
+    let (one, repository) = doubted_at_a_minute(&mut schedule);
     schedule.retime(&probing(minutes(10)), &IssuerConfig::default(), at(120));
     assert_eq!(schedule.pop_due(at(130), 9), std::slice::from_ref(&one.ask));
     schedule.answered(&one.ask, Cadence::Routine, at(130));
@@ -228,12 +234,7 @@ fn what_is_overdue_by_a_shorter_wait_comes_within_that_wait_or_an_interval() {
 #[test]
 fn a_longer_interval_puts_off_nothing_that_waits_for_its_login() {
     let mut schedule = schedule();
-    let (one, repository) = (login(1, "ghcr.io"), access(Some(1), "ghcr.io", "org/app"));
-    schedule.sync(&[one.clone(), repository.clone()], &[], at(0));
-    assert_eq!(ask_all(&mut schedule, at(0)), 2);
-    schedule.hasten(&one.ask, at(60));
-    assert_eq!(schedule.pop_due(at(60), 9), std::slice::from_ref(&one.ask));
-    schedule.refused(&one.ask, Cadence::Confirm, at(60));
+    let (one, repository) = doubted_at_a_minute(&mut schedule);
     schedule.retime(&probing(minutes(60)), &IssuerConfig::default(), at(100));
     assert_eq!(schedule.pop_due(at(130), 9), std::slice::from_ref(&one.ask));
     schedule.answered(&one.ask, Cadence::Routine, at(130));
