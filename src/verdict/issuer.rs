@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::denials::access_question;
-use super::records::{LoginRecord, TokenRecord};
+use super::records::TokenRecord;
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, IssuerKind, LoginId, Moment, TokenKey};
@@ -155,8 +155,12 @@ impl Ledger {
     /// Whether every login of a token is proven dead: whatever its issuer says of it changes no verdict.
     fn is_buried(&self, token: &TokenKey) -> bool {
         let logins = self.tokens.get(token).map(|record| &record.logins);
-        let dead = |login| self.logins.get(login).is_some_and(|record: &LoginRecord| record.standing.dead);
-        logins.is_some_and(|logins| !logins.is_empty() && logins.iter().all(dead))
+        logins.is_some_and(|logins| !logins.is_empty() && logins.iter().all(|login| self.is_dead(*login)))
+    }
+
+    /// Whether a login is proven dead.
+    pub(super) fn is_dead(&self, login: LoginId) -> bool {
+        self.logins.get(&login).is_some_and(|record| record.standing.dead)
     }
 
     /// The question to the issuer that disowns the token of a login which was just proven dead, if nothing hangs on it any more:

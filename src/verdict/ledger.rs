@@ -108,6 +108,23 @@ impl Ledger {
         let access = self.access_mut(login, host, repository);
         access.note_guard(&evidence.answer);
         access.note_answer(&evidence.answer);
+        let buried = login.filter(|login| self.is_dead(*login));
+        let mut advice = self.weigh_access(login, host, repository, evidence, now);
+        // It was asked before its issuer proved the login dead, which is to be asked as one that works again.
+        if let Some(login) = buried.filter(|login| !self.is_dead(*login)) {
+            advice.also.push((Ask::Login(login), Cadence::Routine));
+        }
+        advice
+    }
+
+    fn weigh_access(
+        &mut self,
+        login: Option<LoginId>,
+        host: &str,
+        repository: &str,
+        evidence: &Evidence<AccessAnswer>,
+        now: Moment,
+    ) -> Advice {
         match (&evidence.answer, login) {
             (AccessAnswer::Granted, _) => {
                 self.let_in(login, evidence.at, asked(evidence, now));
@@ -124,6 +141,7 @@ impl Ledger {
                 self.denied(login, host, repository, denial, evidence.at, now)
             }
             (AccessAnswer::LoginRefused, Some(login)) => {
+                let access = self.access_mut(Some(login), host, repository);
                 let confirming = access.denied_lately && !matches!(access.verdict, Some(Proven { yes: false, .. }));
                 self.password_is_asked_for(login);
                 let mut advice = self.refused_at_access(login, evidence.at, now);

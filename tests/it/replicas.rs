@@ -149,7 +149,8 @@ async fn one_of_two_probes_and_after_kill_9_the_other_goes_on_where_it_was() {
     let config = config.replace("registries:\n", "registries:\n  - {host: added.example}\n");
     std::fs::write(scene.config(), config).expect("writable");
     first.kill().await;
-    let text = second.metrics_when(leads).await;
+    // It leads from the moment on at which it has the state; its first picture comes right after.
+    let text = second.metrics_when(|text| leads(text) && text.contains("\npullsecret_credential_status{")).await;
     assert!(settled(&text), "what the first proved is known: {text}");
     assert!(text.contains(added), "{text}");
     let text = second.metrics_when(|text| probes(text, "login") > 2).await;

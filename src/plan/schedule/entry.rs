@@ -87,9 +87,9 @@ pub(super) enum State {
     Queued(Slot),
     /// Waits for its login to be accepted; due then, but not before this moment.
     Parked(Moment),
-    /// Being asked. `again`: ask at once when it is done. `gone`: wanted no more, forget it when it is done.
+    /// Being asked. `again`: ask no later than then when it is done. `gone`: wanted no more, forget it when it is done.
     InFlight {
-        again: bool,
+        again: Option<Moment>,
         gone: bool,
     },
 }

@@ -104,9 +104,8 @@ impl Shares {
     fn pop(&mut self, now: Moment, turn: u64) -> Option<AskNo> {
         let due = self.firsts.iter().take_while(|(key, ..)| *key <= now);
         let served = |tenant: &Arc<str>| self.of.get(tenant).map_or(0, |share| share.served);
-        let next = due.min_by_key(|(key, first, tenant)| (served(tenant), *key, *first));
-        // A round that opens later than its first check is due can find nothing due by this reading of the clock.
-        let tenant = Arc::clone(&next.or(self.firsts.first())?.2);
+        let (_, _, tenant) = due.min_by_key(|(key, first, tenant)| (served(tenant), *key, *first))?;
+        let tenant = Arc::clone(tenant);
         let mut popped = None;
         self.change(&tenant, |share| {
             share.served = turn;

@@ -97,7 +97,7 @@ impl Schedule {
     }
 
     fn remember(&self, entry: &Entry) -> Option<RememberedAsk> {
-        let standing = entry.ask.login().and_then(|login| self.logins.get(&login)).map(|shared| shared.standing);
+        let standing = self.standing_of(&entry.ask);
         let (due, parked) = match entry.state {
             State::InFlight { .. } => (entry.asked?.after(self.wait_unanswered(entry, standing)), false),
             State::Queued(slot) => (slot.due, false),
@@ -150,18 +150,11 @@ impl Schedule {
         }
         let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. })
             && matches!(recalled.last, None | Some((_, Cadence::Routine)));
-        if recalled.parked && !open || !open && matches!(entry.ask, Ask::Access { .. }) && !self.is_trying(no) {
-            if let Some(entry) = self.entries.get_mut(&no) {
-                entry.state = State::Parked(due);
-            }
+        // Of a login that proves nothing the check goes on that was going.
+        if !self.may_go(no) || recalled.parked && !open {
+            self.park(no, due);
         } else {
             self.queue(no, Slot::at(due, budgeted));
         }
-    }
-
-    /// Whether a question is about a login whose own exchange proves nothing for now.
-    fn is_trying(&self, no: AskNo) -> bool {
-        let login = self.entries.get(&no).and_then(|entry| entry.ask.login());
-        login.and_then(|login| self.logins.get(&login)).is_some_and(|shared| shared.standing == Standing::Trying)
     }
 }

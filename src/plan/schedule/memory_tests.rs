@@ -229,6 +229,8 @@ fn a_host_that_wants_to_be_left_alone_is_also_left_alone_by_what_is_new() {
     let mut later = restarted(&former, &wanted, 1);
     assert!(later.pop_due(at(4_999), 9).is_empty());
     assert_eq!(later.pop_due(at(5_600), 9).len(), 2);
+    let holds = |now| former.remembered(at(now)).holds.len();
+    assert_eq!((holds(4_999), holds(5_000), holds(5_001)), (1, 0, 0), "what is over is not kept");
 }
 
 #[test]
@@ -283,6 +285,8 @@ fn a_login_that_worked_lets_new_questions_go_at_once() {
     asked(&mut former, &wanted[0], Cadence::Routine, 0);
     let mut later = restarted(&former, &wanted, 1);
     assert_eq!(later.pop_due(at(1), 9), [wanted[1].ask.clone()]);
+    let standing = |want: &Wanted| later.remembered_ask(&want.ask).expect("asked").standing;
+    assert_eq!((standing(&wanted[0]), standing(&wanted[1])), (Some(LoginStanding::Open), None), "it is the login's");
 }
 
 #[test]
@@ -350,6 +354,21 @@ fn access_checks_that_are_late_go_round_by_round() {
 }
 
 #[test]
+fn a_confirmation_that_is_remembered_waits_for_no_round() {
+    let probe = ProbeConfig { access_checks_per_login: 1, ..ProbeConfig::default() };
+    let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/x"), access(Some(1), GHCR, "org/y")];
+    let mut former = Schedule::new(&probe, &IssuerConfig::default());
+    former.sync(&wanted, &[], at(0));
+    asked(&mut former, &wanted[0], Cadence::Routine, 0);
+    asked(&mut former, &wanted[1], Cadence::Confirm, 0);
+    let mut later = Schedule::new(&probe, &IssuerConfig::default());
+    later.recall(former.remembered(at(1)));
+    later.sync(&wanted, &[], at(1));
+    asked(&mut later, &wanted[2], Cadence::Routine, 1);
+    asked(&mut later, &wanted[1], Cadence::Confirm, 70);
+}
+
+#[test]
 fn while_a_login_proves_nothing_one_check_goes_on_trying() {
     let wanted = [login(1, GHCR), access(Some(1), GHCR, "org/x"), access(Some(1), GHCR, "org/y")];
     let mut former = schedule();
@@ -358,6 +377,10 @@ fn while_a_login_proves_nothing_one_check_goes_on_trying() {
     let mut later = restarted(&former, &wanted, 1);
     assert_eq!(later.pop_due(at(50), 9), [], "the other one goes on waiting");
     assert_eq!(asked_all(&mut later, Cadence::BackOff, 70), asked_all(&mut former, Cadence::BackOff, 70));
+    // The login backs off for longer by now than the check, whose turn it is.
+    let mut later = restarted(&former, &wanted, 71);
+    assert_eq!(later.pop_due(at(129), 9), [], "the other one goes on waiting");
+    assert_eq!(asked_all(&mut later, Cadence::BackOff, 137), [wanted[2].ask.clone()]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Schedule {
         let mut asks = Vec::with_capacity(popped.len());
         for no in popped {
             if let Some(entry) = self.entries.get_mut(&no) {
-                entry.state = State::InFlight { again: false, gone: false };
+                entry.state = State::InFlight { again: None, gone: false };
                 entry.asked = Some(now);
                 asks.push(entry.ask.clone());
             }
@@ -152,9 +152,14 @@ impl Schedule {
 
     /// An exchange has ended; `cadence` says when to ask again. A question that is not in flight is passed over.
     ///
-    /// A cadence that follows from a refusal counts as one; [`Schedule::refused`] says so where the cadence does not.
+    /// A cadence that follows from a refusal counts as one; [`Schedule::refused`] says so where the cadence does not. An
+    /// access that is to be confirmed was denied, which is no refusal of the login.
     pub fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        self.end(ask, cadence, matches!(cadence, Cadence::Confirm | Cadence::Dead), now);
+        let refused = match cadence {
+            Cadence::Confirm => !matches!(ask, Ask::Access { .. }),
+            cadence => cadence == Cadence::Dead,
+        };
+        self.end(ask, cadence, refused, now);
     }
 
     /// As [`Schedule::done`], when the login or token was refused: that counts against what its namespace may cause.
@@ -175,7 +180,9 @@ impl Schedule {
         let (lane, host) = (entry.lane, entry.host.clone());
         let identity = entry.identity();
         self.queues.finish(lane, refused);
-        if !refused && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
+        // An access check that began before its login was proven dead does not bring it back to life.
+        let dead = self.standing_of(ask) == Some(Standing::Dead);
+        if !refused && !dead && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
             self.queues.suspect(lane, false);
         }
         match cadence {
@@ -187,8 +194,14 @@ impl Schedule {
         }
         if gone {
             self.forget(no);
-        } else {
-            self.conclude(no, cadence, now, again);
+            return;
+        }
+        if let Ask::Access { login: Some(login), .. } = ask {
+            self.judge_access(*login, cadence, refused, now);
+        }
+        self.conclude(no, cadence, again, now);
+        if let Ask::Login(login) = ask {
+            self.judge(*login, cadence, refused, now);
         }
     }
 
@@ -207,12 +220,15 @@ impl Schedule {
         if let (Cadence::OwnerNotBefore(named), Some(entry)) = (cadence, self.entries.get(&no)) {
             self.hold_lane(entry.identity(), entry.lane, now.after(named.min(self.timing.longest)));
         }
-        match (self.entries.get(&no).map(|entry| entry.state), ask) {
-            (Some(State::Queued(_)), _) => self.conclude(no, cadence, now, false),
-            (Some(State::InFlight { .. }), Ask::Login(login)) if cadence == Cadence::Dead => {
-                self.judge(*login, cadence, now);
-            }
-            _ => {}
+        let Some(state) = self.entries.get(&no).map(|entry| entry.state) else { return };
+        let queued = matches!(state, State::Queued(_));
+        if queued {
+            self.conclude(no, cadence, None, now);
+        }
+        if let Ask::Login(login) = ask
+            && (queued || cadence == Cadence::Dead)
+        {
+            self.judge(*login, cadence, false, now);
         }
     }
 
@@ -234,25 +250,24 @@ impl Schedule {
         }
     }
 
-    /// Queue a question that was answered, and let its answer bear on others.
-    fn conclude(&mut self, no: AskNo, cadence: Cadence, now: Moment, at_once: bool) {
+    /// Queue a question that was answered, or let it wait for its login; `again` is the latest moment for it.
+    fn conclude(&mut self, no: AskNo, cadence: Cadence, again: Option<Moment>, now: Moment) {
         let Some(entry) = self.entries.get_mut(&no) else { return };
         entry.last_done = Some((now, cadence));
         let mut wait = entry.wait(cadence, self.timing);
-        let ask = entry.ask.clone();
-        if let (Ask::Issuer(_), Cadence::Routine, Some(entry)) = (&ask, cadence, self.entries.get(&no))
+        // Confirmations are part of the round that the first denial belongs to.
+        let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. }) && cadence == Cadence::Routine;
+        if let (Cadence::Routine, Some(entry)) = (cadence, self.entries.get(&no))
             && self.all_dead(&entry.logins)
         {
             wait = wait.max(entry.dead_wait(self.timing));
         }
-        // Confirmations are part of the round that the first denial belongs to.
-        let budgeted = matches!(ask, Ask::Access { login: Some(_), .. }) && cadence == Cadence::Routine;
-        let due = if at_once { now } else { now.after(wait) };
-        self.queue(no, Slot::at(due, budgeted));
-        match ask {
-            Ask::Login(login) => self.judge(login, cadence, now),
-            Ask::Access { login: Some(login), .. } => self.judge_access(login, cadence, now),
-            _ => {}
+        let due = now.after(wait);
+        let due = again.map_or(due, |latest| due.min(latest.max(now)));
+        if self.may_go(no) {
+            self.queue(no, Slot::at(due, budgeted));
+        } else {
+            self.park(no, due);
         }
     }
 
@@ -448,12 +463,18 @@ impl Schedule {
     fn queue(&mut self, no: AskNo, slot: Slot) {
         self.turn += 1;
         let slot = Slot { turn: self.turn, ..slot };
+        self.park(no, slot.due);
         let Some(entry) = self.entries.get_mut(&no) else { return };
-        if let State::Queued(before) = entry.state {
-            self.queues.take(entry.lane, no, before, &entry.tenant);
-        }
         entry.state = State::Queued(slot);
         self.queues.put(entry.lane, no, slot, &entry.tenant);
+    }
+
+    /// Take a question out of the queue of its lane: it waits for its login, and is not due before this moment.
+    fn park(&mut self, no: AskNo, due: Moment) {
+        let Some(entry) = self.entries.get_mut(&no) else { return };
+        if let State::Queued(before) = std::mem::replace(&mut entry.state, State::Parked(due)) {
+            self.queues.take(entry.lane, no, before, &entry.tenant);
+        }
     }
 
     /// Ask everything about a login at once.
@@ -469,7 +490,7 @@ impl Schedule {
                 None => now,
             };
             match &mut entry.state {
-                State::InFlight { again, .. } => *again |= opens <= now,
+                State::InFlight { again, .. } => *again = Some(again.map_or(opens, |before| before.min(opens))),
                 State::Parked(from) => *from = (*from).min(opens),
                 State::Queued(slot) => {
                     let slot = *slot;

@@ -79,6 +79,10 @@ fn of_several_parties_none_takes_the_last_quarter_of_the_places() {
             schedule.sync(&[alone.clone(), vec![other.clone()]].concat(), &[], at(1));
             let popped = schedule.pop_due(at(1), 99);
             assert!(popped.iter().all(|ask| *ask == other.ask), "{places}: {popped:?}");
+            assert!(
+                schedule.next_due().is_none_or(|due| due > at(1)),
+                "a party at its bound does not keep the loop spinning"
+            );
             for ask in &popped {
                 schedule.answered(ask, Cadence::BackOff, at(1));
             }
@@ -116,6 +120,43 @@ fn other_bounds_hold_at_once() {
     assert_eq!(checks(&mut schedule), 1);
     schedule.retime(&probe(20, 4), &IssuerConfig::default(), at(1));
     assert_eq!(checks(&mut schedule), 3);
+}
+
+#[test]
+fn there_is_always_one_place() {
+    let none = ProbeConfig { concurrency: 0, ..ProbeConfig::default() };
+    for retimed in [false, true] {
+        let mut schedule = if retimed { schedule() } else { Schedule::new(&none, &IssuerConfig::default()) };
+        schedule.retime(&none, &IssuerConfig::default(), at(0));
+        schedule.sync(&[login(1, GHCR), login(2, GHCR)], &[], at(0));
+        assert_eq!(schedule.pop_due(at(0), 99).len(), 1);
+    }
+}
+
+#[test]
+fn who_waits_for_the_allowance_goes_by_the_spacing_of_now() {
+    let mut schedule = schedule();
+    let all: Vec<Wanted> = (0..61).map(|n| of("a", login(n, GHCR))).collect();
+    schedule.sync(&all, &[], at(0));
+    assert_eq!(refuse_all(&mut schedule, Cadence::Dead, at(0)), 60);
+    assert_eq!(schedule.next_due(), Some(at(6)));
+    let often = ProbeConfig { confirmation_spacing: Duration::from_secs(600), ..ProbeConfig::default() };
+    schedule.retime(&often, &IssuerConfig::default(), at(1));
+    // What was spent at six seconds each is not much at a minute each.
+    assert!(schedule.next_due() <= Some(at(1)));
+    assert_eq!(schedule.pop_due(at(1), 9).len(), 1);
+}
+
+#[test]
+fn the_checks_of_a_login_move_between_namespaces_without_it() {
+    let mut schedule = schedule();
+    let mut all: Vec<Wanted> = (100..161).map(|n| of("c", login(n, GHCR))).collect();
+    all.push(of("a", login(1, GHCR)));
+    let checked_by = |tenant: &str| [all.clone(), vec![of(tenant, access(Some(1), GHCR, "org/app"))]].concat();
+    for tenant in ["b", "c"] {
+        schedule.sync(&checked_by(tenant), &[], at(0));
+    }
+    assert_eq!(refuse_all(&mut schedule, Cadence::Confirm, at(0)), 60 + 1);
 }
 
 #[test]
@@ -165,12 +206,88 @@ fn asks_of<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Vec<Ask> {
 }
 
 #[test]
-fn a_namespace_with_many_logins_leaves_places_from_the_begin() {
+fn who_has_many_logins_leaves_places_from_the_begin() {
+    // The other one is a namespace, or another registry.
+    for other in [of("b", login(100, GHCR)), of("a", login(101, "quay.io"))] {
+        for (places, most) in [(1, 1), (2, 1), (3, 2), (4, 3), (8, 6), (16, 12)] {
+            let probe = ProbeConfig { concurrency: places, ..ProbeConfig::default() };
+            let mut schedule = Schedule::new(&probe, &IssuerConfig::default());
+            let mut all: Vec<Wanted> = (0..40).map(|n| of("a", login(n, GHCR))).collect();
+            all.push(other.clone());
+            schedule.sync(&all, &[], at(0));
+            let popped = schedule.pop_due(at(0), 99);
+            assert_eq!(popped.iter().filter(|ask| **ask != other.ask).count(), most, "of {places}");
+        }
+    }
+}
+
+#[test]
+fn who_is_new_is_asked_before_who_had_a_turn() {
     let mut schedule = schedule();
-    let mut all: Vec<Wanted> = (0..40).map(|n| of("a", login(n, GHCR))).collect();
-    all.push(of("b", login(100, GHCR)));
+    let known = [of("a", login(1, GHCR)), of("a", login(2, GHCR))];
+    let new = of("b", login(3, GHCR));
+    schedule.sync(&known, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 1), std::slice::from_ref(&known[0].ask));
+    schedule.sync(&[known[0].clone(), known[1].clone(), new.clone()], &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 1), std::slice::from_ref(&new.ask));
+}
+
+#[test]
+fn who_waits_for_a_full_host_gets_the_places_of_another_that_went() {
+    // The other one is of the same entry, or of another one.
+    for other in [under_glob(100, QUICK), login(101, GHCR)] {
+        let mut schedule = schedule();
+        let mut all: Vec<Wanted> = (0..40).map(|n| under_glob(n, SLOW)).collect();
+        all.push(under_glob(102, "third.example.com"));
+        let both = [all.clone(), vec![other.clone()]].concat();
+        schedule.sync(&both, &[], at(0));
+        let popped = schedule.pop_due(at(0), 99);
+        let slow = popped.len() - 2;
+        for want in &both[40..] {
+            schedule.answered(&want.ask, Cadence::Routine, at(0));
+        }
+        // Of three the last one goes, and then the last but one: nothing of the slow one was answered.
+        schedule.sync(&all, &[], at(0));
+        let more = schedule.pop_due(at(0), 99).len();
+        assert_eq!(slow + more, 12, "{:?}", other.host);
+        schedule.sync(&all[..40], &[], at(0));
+        assert_eq!(schedule.next_due(), Some(at(0)));
+        assert_eq!(schedule.pop_due(at(0), 99).len(), 4, "{:?}", other.host);
+    }
+}
+
+#[test]
+fn who_waits_for_a_full_host_gets_the_places_that_the_config_adds() {
+    let probe = |concurrency| ProbeConfig { concurrency, ..ProbeConfig::default() };
+    let mut schedule = Schedule::new(&probe(4), &IssuerConfig::default());
+    let mut all: Vec<Wanted> = (0..40).map(|n| under_glob(n, SLOW)).collect();
+    all.push(under_glob(100, QUICK));
     schedule.sync(&all, &[], at(0));
-    assert_eq!(schedule.pop_due(at(0), 99).len(), 12 + 1);
+    assert_eq!(schedule.pop_due(at(0), 99).len(), 3 + 1);
+    schedule.retime(&probe(8), &IssuerConfig::default(), at(0));
+    assert_eq!(schedule.next_due(), Some(at(0)));
+    assert_eq!(schedule.pop_due(at(0), 99).len(), 3);
+}
+
+#[test]
+fn a_wait_for_the_allowance_counts_as_no_lateness_when_it_is_over() {
+    let mut schedule = schedule();
+    let all: Vec<Wanted> = (0..62).map(|n| of("a", login(n, GHCR))).collect();
+    schedule.sync(&all, &[], at(100));
+    assert_eq!(refuse_all(&mut schedule, Cadence::Dead, at(100)), 60);
+    assert_eq!(schedule.lag(at(105)), Duration::ZERO);
+    // From then on it may go; nobody asks it.
+    for now in [107, 110] {
+        schedule.sync(&all, &[], at(now));
+        schedule.hasten(&all[61].ask, at(now));
+        assert_eq!(schedule.lag(at(now)), Duration::from_secs(now - 106));
+    }
+    assert_eq!(schedule.pop_due(at(110), 1).len(), 1);
+    assert_eq!(schedule.lag(at(111)), Duration::ZERO, "the other one waits for the next");
+    // Who was asked was accepted: the other one may go at once, and is late since then.
+    schedule.answered(&all[60].ask, Cadence::Routine, at(110));
+    schedule.answered(&all[61].ask, Cadence::Routine, at(110));
+    assert_eq!(schedule.lag(at(112)), Duration::from_secs(2));
 }
 
 #[test]

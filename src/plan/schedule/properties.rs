@@ -101,6 +101,8 @@ struct Witness {
     /// Not before this moment, unless something urgent comes.
     earliest: HashMap<Identity, Moment>,
     holds: HashMap<Arc<str>, Moment>,
+    /// Urgent since they are in flight.
+    hurried: HashSet<Identity>,
 }
 
 impl Witness {
@@ -138,11 +140,14 @@ proptest! {
                     schedule.sync(&want, &urgent, now);
                     let kept: HashSet<Identity> = want.iter().map(|want| Identity::of(&want.ask)).collect();
                     witness.forgive(|identity| !kept.contains(identity));
-                    witness.forgive(|identity| match identity {
+                    let is_urgent = |identity: &Identity| match identity {
                         Identity::Login(login) | Identity::Access(_, Some(login), _) => urgent.contains(login),
                         Identity::Issuer(_) => !urgent.is_empty(),
                         _ => false,
-                    });
+                    };
+                    witness.forgive(is_urgent);
+                    let flying = witness.flying.iter().map(Identity::of);
+                    witness.hurried.extend(flying.filter(is_urgent));
                 }
                 Step::Pop(limit) => {
                     let asks = schedule.pop_due(now, limit);
@@ -160,12 +165,9 @@ proptest! {
                         let hold = witness.holds.entry(host).or_default();
                         *hold = (*hold).max(now.after(named));
                     }
-                    if want.iter().any(|want| want.ask == ask) {
-                        let entry = &schedule.entries[&schedule.by_identity[&Identity::of(&ask)]];
-                        let again = matches!(entry.state, State::Queued(slot) if slot.due <= schedule.inside(now));
-                        if !again {
-                            witness.earliest.insert(Identity::of(&ask), now.after(least(&ask, cadence)));
-                        }
+                    let hurried = witness.hurried.remove(&Identity::of(&ask));
+                    if !hurried && want.iter().any(|want| want.ask == ask) {
+                        witness.earliest.insert(Identity::of(&ask), now.after(least(&ask, cadence)));
                     }
                     if matches!(ask, Ask::Login(_)) {
                         // A login that comes back to life lets its issuer be asked again.
@@ -238,6 +240,13 @@ impl Schedule {
                 assert_eq!(self.entries[no].ask.login(), Some(*login));
                 assert_eq!(self.entries[no].lane, shared.lane);
             }
+            let is_queued = |no: &&AskNo| matches!(self.entries[no].state, State::Queued(_));
+            let most = match shared.standing {
+                LoginStanding::Open => usize::MAX,
+                LoginStanding::Trying => 1,
+                LoginStanding::Unasked | LoginStanding::Doubted | LoginStanding::Dead => 0,
+            };
+            assert!(shared.accesses.iter().filter(is_queued).count() <= most, "{shared:?}");
         }
         let (lanes, _, queued) = self.queues.sizes();
         let solo = self.entries.values().filter(|entry| entry.ask.login().is_none()).count();

@@ -106,9 +106,7 @@ impl Queues {
         for no in self.seats.keys().copied().collect::<Vec<_>>() {
             self.list_seat(no);
         }
-        for no in self.pools.keys().copied().collect::<Vec<_>>() {
-            self.list_pool(no);
-        }
+        self.unpark_all();
     }
 
     /// A new lane; `suspect` where its exchanges are likely to be refused.
@@ -129,7 +127,6 @@ impl Queues {
         if let Some(stall) = self.stalls.get_mut(&lane.stall) {
             stall.members -= 1;
         }
-        self.list_stall(lane.stall);
     }
 
     /// Bring a lane where it belongs now. What is in flight counts where it began.
@@ -148,7 +145,6 @@ impl Queues {
                 stall.members = if left { stall.members - 1 } else { stall.members + 1 };
             }
         }
-        self.list_stall(from);
         self.list_lane(no);
     }
 
@@ -198,7 +194,8 @@ impl Queues {
         let mut popped = Vec::new();
         while popped.len() < limit {
             let Some((_, _, no)) = ready.pop_first() else { break };
-            popped.extend(self.pop_pool(no, now));
+            let Some(ask) = self.pop_pool(no, now) else { continue };
+            popped.push(ask);
             if let Some(pool) = self.pools.get(&no).filter(|pool| pool.listed.is_some_and(|due| due <= now)) {
                 ready.insert((pool.in_flight, pool.turn, no));
             }
@@ -207,26 +204,15 @@ impl Queues {
     }
 
     fn pop_pool(&mut self, no: PoolNo, now: Moment) -> Option<AskNo> {
-        while let Some(seat_no) = self.next_seat(no, now) {
-            let stall_no = self.seats.get(&seat_no).and_then(|seat| seat.due.first()).map(|(_, stall)| *stall);
-            let Some((stall_no, host_no)) =
-                stall_no.and_then(|stall_no| Some((stall_no, self.stalls.get(&stall_no)?.host)))
-            else {
-                break;
-            };
-            if self.host_is_full(host_no) {
-                self.park(stall_no, host_no);
-                continue;
+        loop {
+            let seat_no = self.next_seat(no, now)?;
+            let (_, stall_no) = *self.seats.get(&seat_no)?.due.first()?;
+            let host_no = self.stalls.get(&stall_no)?.host;
+            if self.free_places(host_no) > 0 {
+                return self.pop_stall(stall_no, now);
             }
-            if let Some(ask) = self.pop_stall(stall_no, now) {
-                return Some(ask);
-            }
-            // The stall promised an ask that it does not have: listing it anew takes the promise back.
-            self.list_stall(stall_no);
-            break;
+            self.park(stall_no, host_no);
         }
-        self.list_pool(no);
-        None
     }
 
     /// The seat whose turn is longest ago; every other time the one of those with something urgent, so that a change shows
@@ -310,10 +296,11 @@ impl Queues {
         self.list_lane(no);
     }
 
-    fn host_is_full(&self, no: HostNo) -> bool {
-        let Some(host) = self.hosts.get(&no) else { return false };
-        let Some(pool) = self.pools.get(&host.pool) else { return false };
-        pool.hosts > 1 && host.in_flight >= out_of_several(self.pool_cap())
+    /// How many more places a host may take from the others of its pool.
+    fn free_places(&self, no: HostNo) -> usize {
+        let Some(host) = self.hosts.get(&no) else { return 0 };
+        let alone = self.pools.get(&host.pool).is_some_and(|pool| pool.hosts == 1);
+        if alone { usize::MAX } else { out_of_several(self.pool_cap()).saturating_sub(host.in_flight) }
     }
 
     fn park(&mut self, stall_no: StallNo, host: HostNo) {
@@ -328,16 +315,23 @@ impl Queues {
 
     /// Let as many stalls try again as the host has free places.
     fn unpark(&mut self, no: HostNo) {
-        let cap = out_of_several(self.pool_cap());
+        let free = self.free_places(no);
         let Some(host) = self.hosts.get_mut(&no) else { return };
         // One of them may have nothing to ask by now: when nothing is in flight any more, nobody else would wake the rest.
-        let free = if host.in_flight == 0 { usize::MAX } else { cap.saturating_sub(host.in_flight) };
+        let free = if host.in_flight == 0 { usize::MAX } else { free };
         let tried: Vec<StallNo> = host.parked.drain(..free.min(host.parked.len())).collect();
         for stall_no in tried {
             if let Some(stall) = self.stalls.get_mut(&stall_no) {
                 stall.parked = false;
             }
             self.list_stall(stall_no);
+        }
+    }
+
+    /// What a host may have in flight changed.
+    fn unpark_all(&mut self) {
+        for no in self.hosts.keys().copied().collect::<Vec<_>>() {
+            self.unpark(no);
         }
     }
 

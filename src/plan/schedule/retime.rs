@@ -40,11 +40,7 @@ impl Schedule {
             State::Queued(slot) if sooner < slot.due => {
                 self.queue(no, Slot { key: slot.key.min(sooner), due: sooner, ..slot });
             }
-            State::Parked(from) if sooner < from => {
-                if let Some(entry) = self.entries.get_mut(&no) {
-                    entry.state = State::Parked(sooner);
-                }
-            }
+            State::Parked(from) if sooner < from => self.park(no, sooner),
             _ => {}
         }
     }

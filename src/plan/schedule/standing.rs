@@ -6,7 +6,7 @@ use super::Schedule;
 use super::entry::State;
 use super::lane::Slot;
 use super::queue::{AskNo, LaneNo};
-use crate::plan::{Cadence, LoginId, Moment};
+use crate::plan::{Ask, Cadence, LoginId, Moment};
 
 #[derive(Debug)]
 pub(super) struct LoginLane {
@@ -38,7 +38,7 @@ pub enum Standing {
 
 impl Schedule {
     /// Draw the consequences of a login's exchange for its other questions.
-    pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, now: Moment) {
+    pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, refused: bool, now: Moment) {
         let Some(before) = self.logins.get(&login).map(|shared| shared.standing) else { return };
         let standing = match (cadence, before) {
             (Cadence::Routine, _) => Standing::Open,
@@ -46,16 +46,42 @@ impl Schedule {
             (Cadence::Dead, _) => Standing::Dead,
             (Cadence::BackOff | Cadence::NotBefore(_), Standing::Doubted | Standing::Dead)
             | (Cadence::OwnerNotBefore(_), _) => before,
+            // An incident is no time for confirmations; whatever is asked is refused as well.
+            (Cadence::BackOff | Cadence::NotBefore(_), _) if refused => Standing::Doubted,
             (Cadence::BackOff | Cadence::NotBefore(_), _) => Standing::Trying,
         };
         self.stand(login, standing, now);
     }
 
-    /// An access check that got an answer, while the login's own exchange proves nothing: the registry is well enough.
-    pub(super) fn judge_access(&mut self, login: LoginId, cadence: Cadence, now: Moment) {
-        let trying = self.logins.get(&login).is_some_and(|shared| shared.standing == Standing::Trying);
-        if trying && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
-            self.stand(login, Standing::Open, now);
+    /// Draw the consequences of an access check for the login that it was made with. One that is `refused` says as much as the
+    /// login's own exchange would; one that got another answer, while that proves nothing, that the registry is well enough.
+    pub(super) fn judge_access(&mut self, login: LoginId, cadence: Cadence, refused: bool, now: Moment) {
+        let Some(before) = self.logins.get(&login).map(|shared| shared.standing) else { return };
+        match before {
+            Standing::Open | Standing::Trying if refused => self.stand(login, Standing::Doubted, now),
+            Standing::Trying if matches!(cadence, Cadence::Routine | Cadence::Confirm) => {
+                self.stand(login, Standing::Open, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// How the login of a question stands.
+    pub(super) fn standing_of(&self, ask: &Ask) -> Option<Standing> {
+        self.logins.get(&ask.login()?).map(|shared| shared.standing)
+    }
+
+    /// Whether a question that is not in flight may be queued, as its login stands.
+    pub(super) fn may_go(&self, no: AskNo) -> bool {
+        let Some(Ask::Access { login: Some(login), .. }) = self.entries.get(&no).map(|entry| &entry.ask) else {
+            return true;
+        };
+        let Some(shared) = self.logins.get(login) else { return true };
+        let is_queued = |no| matches!(self.entries.get(no).map(|entry| entry.state), Some(State::Queued(_)));
+        match shared.standing {
+            Standing::Open => true,
+            Standing::Trying => !shared.accesses.iter().any(|other| *other != no && is_queued(other)),
+            Standing::Unasked | Standing::Doubted | Standing::Dead => false,
         }
     }
 
@@ -92,16 +118,9 @@ impl Schedule {
 
     /// Let an access check go, or make it wait.
     fn gate(&mut self, no: AskNo, open: bool, now: Moment) {
-        let Some(entry) = self.entries.get_mut(&no) else { return };
-        match entry.state {
-            State::Parked(from) if open => {
-                let due = from.max(now);
-                self.queue(no, Slot::at(due, true));
-            }
-            State::Queued(slot) if !open => {
-                entry.state = State::Parked(slot.due);
-                self.queues.take(entry.lane, no, slot, &entry.tenant);
-            }
+        match self.entries.get(&no).map(|entry| entry.state) {
+            Some(State::Parked(from)) if open => self.queue(no, Slot::at(from.max(now), true)),
+            Some(State::Queued(slot)) if !open => self.park(no, slot.due),
             _ => {}
         }
     }

@@ -163,3 +163,22 @@ fn a_whole_state_brings_as_many_texts_as_it_has() {
     ours.absorb(&texts(&holding(&accepted(0..40), 60, 100_000))).unwrap();
     assert!(ours.len() > 1 && ours.fits());
 }
+
+#[test]
+fn a_whole_state_that_tells_nothing_new_has_texts_written_only_where_there_are_more_of_them() {
+    let newer = accepted(0..40);
+    for (most_bytes, all) in [(4_000, false), (100_000, true)] {
+        let theirs = holding(&newer, 0, 4_000);
+        let mut ours = holding(&newer, 60, most_bytes);
+        write_all(&mut ours);
+        ours.absorb(&texts(&theirs)).unwrap();
+        assert_eq!(ours.len(), theirs.len());
+        let expected: Vec<usize> = if all { (0..theirs.len()).rev().collect() } else { Vec::new() };
+        assert_eq!(ours.changed(), expected, "texts of {most_bytes} bytes");
+    }
+    // Nor where it has fewer than there are.
+    let mut ours = holding(&newer, 60, 4_000);
+    write_all(&mut ours);
+    ours.absorb(&texts(&holding(&newer, 0, 100_000))).unwrap();
+    assert_eq!(ours.changed(), Vec::<usize>::new());
+}

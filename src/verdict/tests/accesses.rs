@@ -112,6 +112,27 @@ fn an_access_whose_token_exchange_refuses_the_login_counts_as_a_refusal() {
 }
 
 #[test]
+fn an_access_that_is_let_in_after_its_login_was_proven_dead_has_the_login_asked_as_usual() {
+    for (answer, lives) in [
+        (AccessAnswer::Granted, true),
+        (AccessAnswer::NotFound, true),
+        (denied(DenialStage::Manifest), true),
+        (denied(DenialStage::Token), false),
+        (AccessAnswer::Unproven(TIMEOUT), false),
+    ] {
+        let mut case = Case::new();
+        case.ghcr(0, 1, LoginAnswer::Accepted);
+        case.dies(600);
+        assert_eq!(case.status(1), Status::Rejected);
+        let advice = case.access(730, Some(1), GHCR, answer.clone());
+        let revived = advice.also == [(Ask::Login(LoginId(1)), Cadence::Routine)];
+        assert_eq!((revived, case.view(1).accepted), (lives, Some(lives)), "{answer:?}");
+        // It lives now: nothing needs to be said of that.
+        assert_eq!(case.access(740, Some(1), GHCR, answer).also, []);
+    }
+}
+
+#[test]
 fn before_a_login_exchange_repetition_proves_nothing() {
     // Whether there is an issuer to ask is not known yet.
     let mut case = Case::new();

@@ -42,8 +42,10 @@ impl Queues {
     pub(super) fn list_stall(&mut self, no: StallNo) {
         let Some(stall) = self.stalls.get_mut(&no) else { return };
         let hold = self.hosts.get(&stall.host).map(|host| host.hold).unwrap_or_default();
-        // What need not wait for the allowance is late since it is due.
-        let opens = Some(stall.bucket.opens(self.allowance)).filter(|opens| *opens > self.now).unwrap_or_default();
+        // Where the allowance does not bound, its moment says nothing.
+        let opens = Some(stall.bucket.opens(self.allowance)).filter(|opens| *opens > self.now);
+        stall.allowed = opens.unwrap_or(stall.allowed.min(self.now));
+        let opens = opens.unwrap_or_default();
         let first = |line: &Line, opens: Moment| {
             let (key, _, lane) = line.lanes.first()?;
             let urgent = self.lanes.get(lane)?.head.is_some_and(|head| head.is_urgent());
@@ -52,7 +54,7 @@ impl Queues {
         let soonest = first(&stall.trusted, hold).into_iter().chain(first(&stall.suspects, opens));
         let listed = soonest.min_by_key(|(moment, urgent)| (*moment, !urgent)).filter(|_| !stall.parked);
         let due = |line: &Line, opens: Moment| line.dues.first().map(|(due, _)| (*due).max(hold).max(opens));
-        let late = due(&stall.trusted, hold).into_iter().chain(due(&stall.suspects, opens)).min();
+        let late = due(&stall.trusted, hold).into_iter().chain(due(&stall.suspects, stall.allowed)).min();
         if late != stall.late {
             if let Some(before) = std::mem::replace(&mut stall.late, late) {
                 self.late.remove(&(before, no));
@@ -126,11 +128,10 @@ impl Queues {
     /// The number of pools changed, and with it what each may hold, and each of their seats.
     pub(super) fn list_pools(&mut self) {
         if self.pools.len() <= 2 {
-            for (no, pool) in &self.pools.iter().map(|(no, pool)| (*no, pool.seats.clone())).collect::<Vec<_>>() {
-                for seat in pool {
-                    self.list_seat(*seat);
+            for seats in self.pools.values().map(|pool| pool.seats.clone()).collect::<Vec<_>>() {
+                for seat in seats {
+                    self.list_seat(seat);
                 }
-                self.list_pool(*no);
             }
         }
     }

@@ -48,6 +48,8 @@ pub(super) struct Stall {
     /// Lanes that are likely to be refused: they wait for the allowance.
     pub(super) suspects: Line,
     pub(super) bucket: Bucket,
+    /// Until when the bucket was empty the last time.
+    pub(super) allowed: Moment,
     /// How many lanes belong here, queued or not.
     pub(super) members: usize,
     pub(super) in_flight: usize,
@@ -165,6 +167,7 @@ impl Queues {
             trusted: Line::default(),
             suspects: Line::default(),
             bucket: Bucket::default(),
+            allowed: Moment::default(),
             members: 0,
             in_flight: 0,
             parked: false,
@@ -226,5 +229,6 @@ impl Queues {
             pool.hosts > 0
         });
         self.list_pools();
+        self.unpark_all();
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::plan::schedule::tests::{access, at, issuer, login, schedule};
-use crate::plan::{Cadence, LoginId};
+use crate::plan::schedule::tests::{access, at, issuer, login, minutes, schedule};
+use crate::plan::schedule::{Remembered, Schedule};
+use crate::plan::{Ask, Cadence, LoginId, Moment, Wanted};
 
 const GHCR: &str = "ghcr.io";
 
@@ -16,6 +17,22 @@ fn who_is_in_flight_and_urgent_again_within_the_spacing_is_not_asked_at_once() {
     schedule.sync(&own, &[LoginId(1)], at(10));
     schedule.done(&own[0].ask, Cadence::Dead, at(11));
     assert!(schedule.pop_due(at(59), 9).is_empty());
+    assert_eq!(schedule.pop_due(at(60), 9), [own[0].ask.clone()], "but then");
+}
+
+#[test]
+fn who_is_in_flight_and_urgent_twice_is_asked_as_soon_as_the_first_time_allows() {
+    let mut schedule = schedule();
+    let own = [login(1, GHCR)];
+    schedule.sync(&own, &[LoginId(1)], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    for now in [70, 80] {
+        schedule.sync(&own, &[LoginId(1)], at(now));
+    }
+    schedule.done(&own[0].ask, Cadence::Dead, at(81));
+    assert_eq!(schedule.pop_due(at(81), 9), [own[0].ask.clone()]);
+    schedule.done(&own[0].ask, Cadence::Routine, at(82));
+    assert!(schedule.next_due() >= Some(at(82 + 300)), "what was urgent was asked");
 }
 
 #[test]
@@ -70,4 +87,167 @@ fn what_waited_for_its_login_is_late_from_then_on() {
     }
     assert_eq!(schedule.lag(at(510)), Duration::from_secs(10));
     assert_eq!(schedule.pop_due(at(510), 9), std::slice::from_ref(&check.ask));
+}
+
+/// A login and its access checks, each answered so at once: in which cadence, and whether it was refused.
+fn answer_all(
+    schedule: &mut Schedule,
+    now: Moment,
+    of_login: (Cadence, bool),
+    of_access: (Cadence, bool),
+) -> (usize, usize) {
+    let (mut logins, mut accesses) = (0, 0);
+    while let asks @ [_, ..] = &*schedule.pop_due(now, 16) {
+        for ask in asks {
+            let is_login = matches!(ask, Ask::Login(_));
+            *(if is_login { &mut logins } else { &mut accesses }) += 1;
+            let (cadence, refused) = if is_login { of_login } else { of_access };
+            if refused {
+                schedule.refused(ask, cadence, now);
+            } else {
+                schedule.answered(ask, cadence, now);
+            }
+            if let (Some(login), false, true) = (ask.login(), is_login, refused) {
+                // As the verdicts advise it while there is an incident.
+                schedule.revise(&Ask::Login(login), Cadence::BackOff, now);
+            }
+        }
+    }
+    (logins, accesses)
+}
+
+/// So many logins of one namespace with so many access checks each.
+fn with_checks(logins: u64, checks: u64) -> Vec<Wanted> {
+    let of = |id| {
+        let checks = (0..checks).map(move |n| access(Some(id), GHCR, &format!("org/{n}")));
+        std::iter::once(login(id, GHCR)).chain(checks)
+    };
+    (0..logins).flat_map(of).collect()
+}
+
+#[test]
+fn a_refusal_at_an_access_check_makes_nobody_trusted() {
+    let (mut schedule, nothing) = (schedule(), (Cadence::BackOff, false));
+    schedule.sync(&with_checks(100, 5), &[], at(0));
+    // Each login proves nothing, and the one check that goes is refused: no other follows.
+    assert_eq!(answer_all(&mut schedule, at(0), nothing, (Cadence::Routine, true)), (100, 60));
+    let (_, more) = answer_all(&mut schedule, at(1_000), nothing, (Cadence::Routine, true));
+    assert_eq!(more, 40, "of those that waited for their allowance; of the others none until the login is accepted");
+    let (logins, accesses) = answer_all(&mut schedule, at(9_000), (Cadence::Routine, false), (Cadence::Routine, false));
+    assert_eq!((logins, accesses), (100, 500));
+}
+
+#[test]
+fn a_login_that_is_refused_in_an_incident_is_not_tried_at_its_repositories() {
+    let mut schedule = schedule();
+    schedule.sync(&with_checks(1, 3), &[], at(0));
+    let (refused, granted) = ((Cadence::BackOff, true), (Cadence::Routine, false));
+    assert_eq!(answer_all(&mut schedule, at(0), refused, granted), (1, 0));
+    // Nor when the registry is in trouble after that.
+    assert_eq!(answer_all(&mut schedule, at(100), (Cadence::BackOff, false), granted), (1, 0));
+    assert_eq!(answer_all(&mut schedule, at(1_000), (Cadence::Routine, false), granted), (1, 3));
+}
+
+#[test]
+fn an_access_check_that_is_refused_holds_the_others_back() {
+    let mut schedule = schedule();
+    schedule.sync(&with_checks(1, 5), &[], at(0));
+    let (granted, refused) = ((Cadence::Routine, false), (Cadence::Routine, true));
+    assert_eq!(answer_all(&mut schedule, at(0), granted, refused), (1, 1));
+    assert_eq!(answer_all(&mut schedule, at(1_000), granted, granted), (1, 5));
+}
+
+/// Its issuer proves a login dead while one of its two access checks is in flight, which ends without a refusal.
+fn dead_meanwhile() -> (Schedule, Wanted) {
+    let mut schedule = schedule();
+    let own = login(1, GHCR);
+    schedule.sync(&[own.clone(), access(Some(1), GHCR, "a"), access(Some(1), GHCR, "b")], &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(&own.ask));
+    schedule.answered(&own.ask, Cadence::Routine, at(0));
+    let flying = schedule.pop_due(at(0), 9);
+    schedule.revise(&own.ask, Cadence::Dead, at(1));
+    schedule.answered(&flying[0], Cadence::Routine, at(2));
+    (schedule, own)
+}
+
+#[test]
+fn an_access_check_that_ends_after_its_login_died_waits_as_well() {
+    let (mut schedule, own) = dead_meanwhile();
+    assert!(schedule.pop_due(at(21_600), 9).is_empty());
+    let now = schedule.next_due().expect("the login");
+    assert_eq!(schedule.pop_due(now, 9), std::slice::from_ref(&own.ask));
+    schedule.answered(&own.ask, Cadence::Routine, now);
+    let granted = (Cadence::Routine, false);
+    assert_eq!(answer_all(&mut schedule, now, granted, granted), (0, 2), "once it is accepted");
+}
+
+#[test]
+fn an_access_check_that_ends_after_its_login_died_makes_nobody_trusted() {
+    let (mut schedule, own) = dead_meanwhile();
+    let mut all = with_checks(100, 0);
+    all.retain(|want| want.ask != own.ask);
+    all.push(own.clone());
+    schedule.sync(&all, &[], at(3));
+    let nothing = (Cadence::Confirm, true);
+    assert_eq!(answer_all(&mut schedule, at(3), nothing, nothing), (60, 0));
+    schedule.hasten(&own.ask, at(4));
+    assert!(schedule.pop_due(at(4), 9).is_empty(), "it is as likely to be refused as the others");
+    // Another exchange shows that it lives.
+    schedule.revise(&own.ask, Cadence::Routine, at(5));
+    schedule.hasten(&own.ask, at(5));
+    assert_eq!(schedule.pop_due(at(5), 9), std::slice::from_ref(&own.ask));
+}
+
+#[test]
+fn a_dead_login_that_is_accepted_again_is_trusted_from_then_on() {
+    let (mut schedule, own) = dead_meanwhile();
+    schedule.hasten(&own.ask, at(3));
+    assert_eq!(schedule.pop_due(at(3), 9), std::slice::from_ref(&own.ask));
+    schedule.answered(&own.ask, Cadence::Routine, at(3));
+    let mut all = with_checks(100, 0);
+    all.retain(|want| want.ask != own.ask);
+    all.push(own.clone());
+    schedule.sync(&all, &[], at(3));
+    let nothing = (Cadence::Confirm, true);
+    assert_eq!(answer_all(&mut schedule, at(3), nothing, nothing), (60, 0));
+    schedule.hasten(&own.ask, at(4));
+    assert_eq!(schedule.pop_due(at(4), 9), std::slice::from_ref(&own.ask));
+}
+
+#[test]
+fn of_a_login_that_proves_nothing_one_access_check_goes_at_a_time() {
+    let mut schedule = schedule();
+    let wanted = with_checks(1, 3);
+    schedule.sync(&wanted, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), [wanted[0].ask.clone()]);
+    schedule.answered(&wanted[0].ask, Cadence::Routine, at(0));
+    let flying = schedule.pop_due(at(0), 9);
+    // Another exchange shows that its own proves nothing, and lets another one try.
+    schedule.revise(&wanted[0].ask, Cadence::NotBefore(minutes(60)), at(1));
+    schedule.answered(&flying[0], Cadence::BackOff, at(1));
+    let (mut checks, nothing) = (Vec::new(), Cadence::BackOff);
+    while let [ask] = schedule.pop_due(at(200), 9).as_slice() {
+        schedule.answered(ask, nothing, at(200));
+        checks.push(ask.clone());
+    }
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert!(!checks.contains(&flying[0]));
+}
+
+#[test]
+fn a_check_that_waited_when_it_was_remembered_goes_when_its_login_was_accepted_since() {
+    let wanted = with_checks(1, 1);
+    let mut former = schedule();
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9).len(), 1);
+    former.done(&wanted[0].ask, Cadence::Confirm, at(0));
+    let waiting = former.remembered_ask(&wanted[1].ask).expect("it waits");
+    assert!(waiting.parked);
+    assert_eq!(former.pop_due(at(70), 9).len(), 1);
+    former.done(&wanted[0].ask, Cadence::Routine, at(70));
+    let accepted = former.remembered_ask(&wanted[0].ask).expect("it was asked");
+    let mut later = schedule();
+    later.recall(Remembered { asks: vec![waiting, accepted], holds: Vec::new() });
+    later.sync(&wanted, &[], at(71));
+    assert_eq!(later.pop_due(at(71 + 60), 9), [wanted[1].ask.clone()]);
 }
