@@ -74,6 +74,8 @@ impl Answer {
     fn end(&self, schedule: &mut Schedule, ask: &Ask, cadence: Cadence, now: Moment) {
         if self.refused() {
             schedule.refused(ask, cadence, now);
+        } else if matches!(self, Self::Login(Evidence { answer: LoginAnswer::NotChecked, .. })) {
+            schedule.unchecked(ask, cadence, now);
         } else {
             schedule.answered(ask, cadence, now);
         }

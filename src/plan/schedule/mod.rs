@@ -1,5 +1,6 @@
 //! Due times: when each question is asked, and what waits for what.
 
+mod answers;
 mod entry;
 mod lane;
 mod memory;
@@ -150,88 +151,6 @@ impl Schedule {
         asks
     }
 
-    /// An exchange has ended; `cadence` says when to ask again. A question that is not in flight is passed over.
-    ///
-    /// A cadence that follows from a refusal counts as one; [`Schedule::refused`] says so where the cadence does not. An
-    /// access that is to be confirmed was denied, which is no refusal of the login.
-    pub fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        let refused = match cadence {
-            Cadence::Confirm => !matches!(ask, Ask::Access { .. }),
-            cadence => cadence == Cadence::Dead,
-        };
-        self.end(ask, cadence, refused, now);
-    }
-
-    /// As [`Schedule::done`], when the login or token was refused: that counts against what its namespace may cause.
-    pub fn refused(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        self.end(ask, cadence, true, now);
-    }
-
-    /// As [`Schedule::done`], when neither login nor token was refused.
-    pub fn answered(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        self.end(ask, cadence, false, now);
-    }
-
-    fn end(&mut self, ask: &Ask, cadence: Cadence, refused: bool, now: Moment) {
-        let now = self.inside(now);
-        let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
-        let Some(entry) = self.entries.get(&no) else { return };
-        let State::InFlight { again, gone } = entry.state else { return };
-        let (lane, host) = (entry.lane, entry.host.clone());
-        let identity = entry.identity();
-        self.queues.finish(lane, refused);
-        // An access check that began before its login was proven dead does not bring it back to life.
-        let dead = self.standing_of(ask) == Some(Standing::Dead);
-        if !refused && !dead && matches!(cadence, Cadence::Routine | Cadence::Confirm) {
-            self.queues.suspect(lane, false);
-        }
-        match cadence {
-            Cadence::NotBefore(named) => self.queues.hold(&host, now.after(named.min(self.timing.longest))),
-            Cadence::OwnerNotBefore(named) => self.hold_lane(identity, lane, now.after(named.min(self.timing.longest))),
-            // An issuer that disowns a token for certain: each further question is one more bad login of its owner.
-            Cadence::Dead => self.queues.suspect(lane, true),
-            Cadence::Routine | Cadence::Confirm | Cadence::BackOff => {}
-        }
-        if gone {
-            self.forget(no);
-            return;
-        }
-        if let Ask::Access { login: Some(login), .. } = ask {
-            self.judge_access(*login, cadence, refused, now);
-        }
-        self.conclude(no, cadence, again, now);
-        if let Ask::Login(login) = ask {
-            self.judge(*login, cadence, refused, now);
-        }
-    }
-
-    fn hold_lane(&mut self, identity: Identity, lane: LaneNo, until: Moment) {
-        let hold = self.holds.entry(identity).or_default();
-        *hold = (*hold).max(until);
-        self.queues.hold_lane(lane, until);
-    }
-
-    /// Another exchange changed what is known: ask again as if this question had been asked now and been given this
-    /// cadence. One that is in flight or unknown is passed over, but for the hold of its owner, and for the end of a login: who
-    /// never hears the answer to what is in flight must not ask again at once.
-    pub fn revise(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        let now = self.inside(now);
-        let Some(no) = self.by_identity.get(&Identity::of(ask)).copied() else { return };
-        if let (Cadence::OwnerNotBefore(named), Some(entry)) = (cadence, self.entries.get(&no)) {
-            self.hold_lane(entry.identity(), entry.lane, now.after(named.min(self.timing.longest)));
-        }
-        let Some(state) = self.entries.get(&no).map(|entry| entry.state) else { return };
-        let queued = matches!(state, State::Queued(_));
-        if queued {
-            self.conclude(no, cadence, None, now);
-        }
-        if let Ask::Login(login) = ask
-            && (queued || cadence == Cadence::Dead)
-        {
-            self.judge(*login, cadence, false, now);
-        }
-    }
-
     /// Ask at once, as far as holds allow. One that is in flight or unknown, or that waits for its login to be accepted,
     /// is passed over.
     pub fn hasten(&mut self, ask: &Ask, now: Moment) {
@@ -247,27 +166,6 @@ impl Schedule {
         let entry = self.by_identity.get(&Identity::of(ask)).and_then(|no| self.entries.get_mut(no));
         if let Some(entry) = entry.filter(|entry| matches!(entry.ask, Ask::Issuer(_))) {
             entry.stretch = least.min(self.timing.longest);
-        }
-    }
-
-    /// Queue a question that was answered, or let it wait for its login; `again` is the latest moment for it.
-    fn conclude(&mut self, no: AskNo, cadence: Cadence, again: Option<Moment>, now: Moment) {
-        let Some(entry) = self.entries.get_mut(&no) else { return };
-        entry.last_done = Some((now, cadence));
-        let mut wait = entry.wait(cadence, self.timing);
-        // Confirmations are part of the round that the first denial belongs to.
-        let budgeted = matches!(entry.ask, Ask::Access { login: Some(_), .. }) && cadence == Cadence::Routine;
-        if let (Cadence::Routine, Some(entry)) = (cadence, self.entries.get(&no))
-            && self.all_dead(&entry.logins)
-        {
-            wait = wait.max(entry.dead_wait(self.timing));
-        }
-        let due = now.after(wait);
-        let due = again.map_or(due, |latest| due.min(latest.max(now)));
-        if self.may_go(no) {
-            self.queue(no, Slot::at(due, budgeted));
-        } else {
-            self.park(no, due);
         }
     }
 

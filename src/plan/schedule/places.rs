@@ -45,7 +45,7 @@ fn tokens_that_are_disowned_for_certain_are_bounded_again() {
     for (now, cadence) in [(0, Cadence::Routine), (3_700, Cadence::Dead)] {
         while let asks @ [_, ..] = &*schedule.pop_due(at(now), 16) {
             for ask in asks {
-                schedule.end(ask, cadence, cadence == Cadence::Dead, at(now));
+                schedule.done(ask, cadence, at(now));
             }
         }
     }
@@ -127,7 +127,9 @@ fn there_is_always_one_place() {
     let none = ProbeConfig { concurrency: 0, ..ProbeConfig::default() };
     for retimed in [false, true] {
         let mut schedule = if retimed { schedule() } else { Schedule::new(&none, &IssuerConfig::default()) };
-        schedule.retime(&none, &IssuerConfig::default(), at(0));
+        if retimed {
+            schedule.retime(&none, &IssuerConfig::default(), at(0));
+        }
         schedule.sync(&[login(1, GHCR), login(2, GHCR)], &[], at(0));
         assert_eq!(schedule.pop_due(at(0), 99).len(), 1);
     }
@@ -140,8 +142,8 @@ fn who_waits_for_the_allowance_goes_by_the_spacing_of_now() {
     schedule.sync(&all, &[], at(0));
     assert_eq!(refuse_all(&mut schedule, Cadence::Dead, at(0)), 60);
     assert_eq!(schedule.next_due(), Some(at(6)));
-    let often = ProbeConfig { confirmation_spacing: Duration::from_secs(600), ..ProbeConfig::default() };
-    schedule.retime(&often, &IssuerConfig::default(), at(1));
+    let rarely = ProbeConfig { confirmation_spacing: Duration::from_secs(600), ..ProbeConfig::default() };
+    schedule.retime(&rarely, &IssuerConfig::default(), at(1));
     // What was spent at six seconds each is not much at a minute each.
     assert!(schedule.next_due() <= Some(at(1)));
     assert_eq!(schedule.pop_due(at(1), 9).len(), 1);

@@ -14,8 +14,8 @@ enum Step {
     Sync(Vec<bool>, Vec<u64>),
     /// Pop so many.
     Pop(usize),
-    /// The n-th in flight is done.
-    Done(usize, Cadence),
+    /// The n-th in flight is done, and was refused or not.
+    Done(usize, Cadence, bool),
     /// Advice about the n-th of the pool.
     Revise(usize, Cadence),
     Hasten(usize),
@@ -69,7 +69,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (proptest::collection::vec(any::<bool>(), size), proptest::collection::vec(0..LOGINS, 0..3))
             .prop_map(|(chosen, urgent)| Step::Sync(chosen, urgent)),
         4 => (0_usize..6).prop_map(Step::Pop),
-        6 => (any::<usize>(), cadence()).prop_map(|(which, cadence)| Step::Done(which, cadence)),
+        6 => (any::<usize>(), cadence(), any::<bool>())
+            .prop_map(|(which, cadence, refused)| Step::Done(which, cadence, refused)),
         1 => (0..size, cadence()).prop_map(|(which, cadence)| Step::Revise(which, cadence)),
         1 => (0..size).prop_map(Step::Hasten),
         2 => (0_u64..700).prop_map(Step::Wait),
@@ -157,17 +158,24 @@ proptest! {
                         prop_assert!(schedule.next_due().is_none_or(|due| due > now), "the loop would spin");
                     }
                 }
-                Step::Done(which, cadence) if !witness.flying.is_empty() => {
+                Step::Done(which, cadence, refused) if !witness.flying.is_empty() => {
                     let ask = witness.flying.swap_remove(which % witness.flying.len());
-                    schedule.done(&ask, cadence, now);
+                    if refused {
+                        schedule.refused(&ask, cadence, now);
+                    } else {
+                        schedule.answered(&ask, cadence, now);
+                    }
                     if let Cadence::NotBefore(named) = cadence {
                         let host = host(&ask);
                         let hold = witness.holds.entry(host).or_default();
                         *hold = (*hold).max(now.after(named));
                     }
                     let hurried = witness.hurried.remove(&Identity::of(&ask));
-                    if !hurried && want.iter().any(|want| want.ask == ask) {
-                        witness.earliest.insert(Identity::of(&ask), now.after(least(&ask, cadence)));
+                    if want.iter().any(|want| want.ask == ask) {
+                        let entry = &schedule.entries[&schedule.by_identity[&Identity::of(&ask)]];
+                        let granted = entry.last_urgent.filter(|_| hurried).map(|granted| schedule.outside(granted));
+                        let usual = now.after(least(&ask, cadence));
+                        witness.earliest.insert(Identity::of(&ask), granted.map_or(usual, |granted| granted.min(usual)));
                     }
                     if matches!(ask, Ask::Login(_)) {
                         // A login that comes back to life lets its issuer be asked again.
@@ -243,8 +251,8 @@ impl Schedule {
             let is_queued = |no: &&AskNo| matches!(self.entries[no].state, State::Queued(_));
             let most = match shared.standing {
                 LoginStanding::Open => usize::MAX,
-                LoginStanding::Trying => 1,
-                LoginStanding::Unasked | LoginStanding::Doubted | LoginStanding::Dead => 0,
+                LoginStanding::Trying | LoginStanding::Dead => 1,
+                LoginStanding::Unasked | LoginStanding::Doubted => 0,
             };
             assert!(shared.accesses.iter().filter(is_queued).count() <= most, "{shared:?}");
         }

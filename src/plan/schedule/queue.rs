@@ -313,18 +313,19 @@ impl Queues {
         self.list_stall(stall_no);
     }
 
-    /// Let as many stalls try again as the host has free places.
+    /// Let as many stalls try again as the host has free places. One that has nothing to ask by now takes none.
     fn unpark(&mut self, no: HostNo) {
-        let free = self.free_places(no);
-        let Some(host) = self.hosts.get_mut(&no) else { return };
-        // One of them may have nothing to ask by now: when nothing is in flight any more, nobody else would wake the rest.
-        let free = if host.in_flight == 0 { usize::MAX } else { free };
-        let tried: Vec<StallNo> = host.parked.drain(..free.min(host.parked.len())).collect();
-        for stall_no in tried {
+        // When nothing of it is in flight any more, nobody else would wake those that are left.
+        let idle = self.hosts.get(&no).is_some_and(|host| host.in_flight == 0);
+        let mut free = if idle { usize::MAX } else { self.free_places(no) };
+        while free > 0 {
+            let Some(stall_no) = self.hosts.get_mut(&no).and_then(|host| host.parked.pop_front()) else { return };
             if let Some(stall) = self.stalls.get_mut(&stall_no) {
                 stall.parked = false;
             }
             self.list_stall(stall_no);
+            let listed = self.stalls.get(&stall_no).and_then(|stall| stall.listed);
+            free -= usize::from(listed.is_some_and(|(moment, _)| moment <= self.now));
         }
     }
 

@@ -37,20 +37,39 @@ pub enum Standing {
 }
 
 impl Schedule {
-    /// Draw the consequences of a login's exchange for its other questions.
+    /// Draw the consequences of a login's exchange, which was `refused` or not, for its other questions.
     pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, refused: bool, now: Moment) {
         let Some(before) = self.logins.get(&login).map(|shared| shared.standing) else { return };
         let standing = match (cadence, before) {
             (Cadence::Routine, _) => Standing::Open,
             (Cadence::Confirm, _) => Standing::Doubted,
             (Cadence::Dead, _) => Standing::Dead,
-            (Cadence::BackOff | Cadence::NotBefore(_), Standing::Doubted | Standing::Dead)
-            | (Cadence::OwnerNotBefore(_), _) => before,
+            (Cadence::BackOff | Cadence::NotBefore(_), Standing::Dead) | (Cadence::OwnerNotBefore(_), _) => before,
             // An incident is no time for confirmations; whatever is asked is refused as well.
             (Cadence::BackOff | Cadence::NotBefore(_), _) if refused => Standing::Doubted,
+            // Also of one that was refused: where the login's own exchange never proves anything, nothing else would.
             (Cadence::BackOff | Cadence::NotBefore(_), _) => Standing::Trying,
         };
         self.stand(login, standing, now);
+        if standing == Standing::Dead && !refused && matches!(cadence, Cadence::BackOff | Cadence::NotBefore(_)) {
+            self.try_dead(login, now);
+        }
+    }
+
+    /// Let one access check of a dead login go, whose own exchange proves nothing: no sooner than `rejectedInterval` after the
+    /// last refusal, unless its Secret changed since.
+    fn try_dead(&mut self, login: LoginId, now: Moment) {
+        let Some(shared) = self.logins.get(&login) else { return };
+        let refused_at = |no: &AskNo| match self.entries.get(no)?.last_done {
+            Some((at, Cadence::Dead)) => Some(at),
+            _ => None,
+        };
+        let refused_at = shared.login.iter().chain(&shared.accesses).filter_map(refused_at).max().unwrap_or_default();
+        let Some(no) = self.soonest(&shared.accesses) else { return };
+        let Some(entry) = self.entries.get(&no) else { return };
+        if entry.last_urgent > Some(refused_at) || refused_at.after(entry.dead_wait(self.timing)) <= now {
+            self.gate(no, true, now);
+        }
     }
 
     /// Draw the consequences of an access check for the login that it was made with. One that is `refused` says as much as the
@@ -89,14 +108,17 @@ impl Schedule {
     fn stand(&mut self, login: LoginId, standing: Standing, now: Moment) {
         let Some(shared) = self.logins.get_mut(&login) else { return };
         let before = std::mem::replace(&mut shared.standing, standing);
-        match standing {
-            Standing::Open => self.queues.suspect(shared.lane, false),
+        if standing == Standing::Dead {
             // Whatever is asked of it from here on is one more refused login.
-            Standing::Dead => self.queues.suspect(shared.lane, true),
-            Standing::Unasked | Standing::Trying | Standing::Doubted => {}
+            self.queues.suspect(shared.lane, true);
         }
         let (accesses, issuers) = (shared.accesses.clone(), shared.issuers.clone());
         let trial = if standing == Standing::Trying { self.soonest(&accesses) } else { None };
+        let mut accesses: Vec<AskNo> = accesses.into_iter().collect();
+        if standing == Standing::Open && before != Standing::Open {
+            // Who waits for longest goes first: one refusal can make all of them wait again.
+            accesses.sort_by_cached_key(|no| self.due(*no));
+        }
         for no in accesses {
             self.gate(no, standing == Standing::Open || trial == Some(no), now);
         }
@@ -109,18 +131,24 @@ impl Schedule {
 
     /// Of some access checks the one whose turn it is.
     fn soonest(&self, accesses: &BTreeSet<AskNo>) -> Option<AskNo> {
-        let due = |no: &AskNo| match self.entries.get(no).map(|entry| entry.state) {
-            Some(State::Parked(due) | State::Queued(Slot { due, .. })) => Some((due, *no)),
-            _ => None,
-        };
-        accesses.iter().filter_map(due).min().map(|(_, no)| no)
+        accesses.iter().filter_map(|no| Some((self.due(*no)?, *no))).min().map(|(_, no)| no)
+    }
+
+    /// When a question is due that is not in flight.
+    fn due(&self, no: AskNo) -> Option<Moment> {
+        match self.entries.get(&no)?.state {
+            State::Parked(due) | State::Queued(Slot { due, .. }) => Some(due),
+            State::InFlight { .. } => None,
+        }
     }
 
     /// Let an access check go, or make it wait.
     fn gate(&mut self, no: AskNo, open: bool, now: Moment) {
-        match self.entries.get(&no).map(|entry| entry.state) {
-            Some(State::Parked(from)) if open => self.queue(no, Slot::at(from.max(now), true)),
-            Some(State::Queued(slot)) if !open => self.park(no, slot.due),
+        let Some(entry) = self.entries.get(&no) else { return };
+        let confirms = matches!(entry.last_done, Some((_, Cadence::Confirm)));
+        match entry.state {
+            State::Parked(from) if open => self.queue(no, Slot::at(from.max(now), !confirms)),
+            State::Queued(slot) if !open => self.park(no, slot.due),
             _ => {}
         }
     }

@@ -162,8 +162,6 @@ fn a_refused_login_is_not_tried_at_its_repositories() {
     schedule.sync(&wanted, &[], at(0));
     ask_once(&mut schedule, &own, Cadence::Confirm, at(0));
     assert!(wait_in(&schedule, at(0), minutes(1)) >= 1.0);
-    // A time-out in between changes nothing.
-    ask_once(&mut schedule, &own, Cadence::BackOff, at(70));
     ask_once(&mut schedule, &own, Cadence::Dead, at(140));
     assert!(wait_in(&schedule, at(140), minutes(360)) >= 1.0);
     // Wanted again and again, new repositories included: nothing but the login, and that rarely.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::{IssuerConfig, ProbeConfig};
 use crate::plan::schedule::tests::{access, at, issuer, login, minutes, schedule};
 use crate::plan::schedule::{Remembered, Schedule};
 use crate::plan::{Ask, Cadence, LoginId, Moment, Wanted};
@@ -132,7 +133,7 @@ fn a_refusal_at_an_access_check_makes_nobody_trusted() {
     // Each login proves nothing, and the one check that goes is refused: no other follows.
     assert_eq!(answer_all(&mut schedule, at(0), nothing, (Cadence::Routine, true)), (100, 60));
     let (_, more) = answer_all(&mut schedule, at(1_000), nothing, (Cadence::Routine, true));
-    assert_eq!(more, 40, "of those that waited for their allowance; of the others none until the login is accepted");
+    assert_eq!(more, 60, "what the namespace may cause");
     let (logins, accesses) = answer_all(&mut schedule, at(9_000), (Cadence::Routine, false), (Cadence::Routine, false));
     assert_eq!((logins, accesses), (100, 500));
 }
@@ -143,8 +144,7 @@ fn a_login_that_is_refused_in_an_incident_is_not_tried_at_its_repositories() {
     schedule.sync(&with_checks(1, 3), &[], at(0));
     let (refused, granted) = ((Cadence::BackOff, true), (Cadence::Routine, false));
     assert_eq!(answer_all(&mut schedule, at(0), refused, granted), (1, 0));
-    // Nor when the registry is in trouble after that.
-    assert_eq!(answer_all(&mut schedule, at(100), (Cadence::BackOff, false), granted), (1, 0));
+    assert_eq!(answer_all(&mut schedule, at(100), refused, granted), (1, 0));
     assert_eq!(answer_all(&mut schedule, at(1_000), (Cadence::Routine, false), granted), (1, 3));
 }
 
@@ -220,14 +220,16 @@ fn of_a_login_that_proves_nothing_one_access_check_goes_at_a_time() {
     let wanted = with_checks(1, 3);
     schedule.sync(&wanted, &[], at(0));
     assert_eq!(schedule.pop_due(at(0), 9), [wanted[0].ask.clone()]);
-    schedule.answered(&wanted[0].ask, Cadence::Routine, at(0));
+    schedule.answered(&wanted[0].ask, Cadence::BackOff, at(0));
     let flying = schedule.pop_due(at(0), 9);
-    // Another exchange shows that its own proves nothing, and lets another one try.
-    schedule.revise(&wanted[0].ask, Cadence::NotBefore(minutes(60)), at(1));
+    assert_eq!(flying.len(), 1);
+    // Another exchange has its owner left alone for a while, and then it is the turn of another check.
+    schedule.revise(&wanted[0].ask, Cadence::OwnerNotBefore(minutes(10)), at(1));
     schedule.answered(&flying[0], Cadence::BackOff, at(1));
-    let (mut checks, nothing) = (Vec::new(), Cadence::BackOff);
-    while let [ask] = schedule.pop_due(at(200), 9).as_slice() {
-        schedule.answered(ask, nothing, at(200));
+    assert!(schedule.pop_due(at(600), 9).is_empty());
+    let mut checks = Vec::new();
+    while let [ask] = schedule.pop_due(at(601), 9).as_slice() {
+        schedule.answered(ask, Cadence::OwnerNotBefore(minutes(1)), at(601));
         checks.push(ask.clone());
     }
     assert_eq!(checks.len(), 1, "{checks:?}");
@@ -250,4 +252,138 @@ fn a_check_that_waited_when_it_was_remembered_goes_when_its_login_was_accepted_s
     later.recall(Remembered { asks: vec![waiting, accepted], holds: Vec::new() });
     later.sync(&wanted, &[], at(71));
     assert_eq!(later.pop_due(at(71 + 60), 9), [wanted[1].ask.clone()]);
+}
+
+#[test]
+fn where_a_logins_own_exchange_never_proves_anything_its_checks_go_on_one_by_one() {
+    let (mut schedule, nothing) = (schedule(), (Cadence::BackOff, false));
+    schedule.sync(&with_checks(1, 3), &[], at(0));
+    let (granted, refused) = ((Cadence::Routine, false), (Cadence::Routine, true));
+    // The first is refused, as one slip of the registry would have it.
+    assert_eq!(answer_all(&mut schedule, at(0), nothing, refused), (1, 1));
+    assert!(schedule.pop_due(at(59), 9).is_empty());
+    // The login is asked, and proves nothing again: one check goes, and again, each refused.
+    for now in [1_000, 2_000] {
+        assert_eq!(answer_all(&mut schedule, at(now), nothing, refused), (1, 1), "at {now}");
+    }
+    assert_eq!(answer_all(&mut schedule, at(3_000), nothing, granted), (1, 3));
+}
+
+#[test]
+fn a_dead_login_whose_own_exchange_proves_nothing_is_tried_as_rarely_as_any() {
+    let wanted = with_checks(1, 3);
+    let (nothing, granted) = ((Cadence::BackOff, false), (Cadence::Routine, false));
+    let dead = || {
+        let mut schedule = schedule();
+        schedule.sync(&wanted, &[], at(0));
+        assert_eq!(answer_all(&mut schedule, at(0), nothing, (Cadence::Dead, true)), (1, 1));
+        schedule.revise(&wanted[0].ask, Cadence::Dead, at(0));
+        schedule
+    };
+    let mut schedule = dead();
+    // It is asked for another reason: nothing of it may be refused yet.
+    schedule.hasten(&wanted[0].ask, at(9_000));
+    for now in [9_000, 12_000, 21_000] {
+        assert_eq!(answer_all(&mut schedule, at(now), nothing, granted), (1, 0), "at {now}");
+    }
+    for now in [24_000, 48_000] {
+        assert_eq!(answer_all(&mut schedule, at(now), nothing, (Cadence::Dead, true)), (1, 1), "at {now}");
+        assert_eq!(answer_all(&mut schedule, at(now + 900), nothing, (Cadence::Dead, true)), (1, 0), "at {now}");
+    }
+    assert_eq!(answer_all(&mut schedule, at(75_000), nothing, (Cadence::BackOff, false)), (1, 1));
+    // Its Secret changes: at once.
+    let mut schedule = dead();
+    schedule.sync(&wanted, &[LoginId(1)], at(100));
+    schedule.sync(&wanted, &[LoginId(0)], at(100));
+    assert_eq!(answer_all(&mut schedule, at(100), nothing, (Cadence::Dead, true)), (1, 1));
+    assert_eq!(answer_all(&mut schedule, at(1_000), nothing, (Cadence::Dead, true)), (1, 0));
+}
+
+#[test]
+fn logins_at_which_nobody_looks_are_bounded_like_those_that_were_never_accepted() {
+    let mut schedule = schedule();
+    let wanted = with_checks(100, 2);
+    schedule.sync(&wanted, &[], at(0));
+    let mut refused = 0;
+    for now in [0, 1, 2] {
+        while let [ask, ..] = schedule.pop_due(at(now), 1).as_slice() {
+            if matches!(ask, Ask::Login(_)) {
+                schedule.unchecked(ask, Cadence::Routine, at(now));
+            } else {
+                refused += 1;
+                schedule.refused(ask, Cadence::Routine, at(now));
+            }
+        }
+    }
+    assert_eq!(refused, 60);
+    // One that was granted something is trusted from then on.
+    let one = schedule.pop_due(at(7), 1);
+    schedule.answered(&one[0], Cadence::Routine, at(7));
+    let login = one[0].login().expect("an access check");
+    let more: Vec<LoginId> = schedule.pop_due(at(7), 9).iter().filter_map(Ask::login).collect();
+    assert!(more.len() == 2 && more.contains(&login), "{more:?}");
+}
+
+#[test]
+fn what_nobody_wants_any_more_makes_nobody_trusted() {
+    let mut schedule = schedule();
+    let [own, check] = <[Wanted; 2]>::try_from(with_checks(1, 1)).expect("two");
+    schedule.sync(&[own.clone(), check.clone()], &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(&own.ask));
+    schedule.answered(&own.ask, Cadence::BackOff, at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(&check.ask));
+    let mut wanted: Vec<Wanted> = (200..300).map(|id| login(id, GHCR)).collect();
+    wanted.push(own.clone());
+    schedule.sync(&wanted, &[], at(0));
+    // It came to nothing; nobody asks what.
+    schedule.answered(&check.ask, Cadence::Routine, at(0));
+    let refused = (Cadence::Confirm, true);
+    assert_eq!(answer_all(&mut schedule, at(0), refused, refused), (60, 0));
+    schedule.hasten(&own.ask, at(1));
+    assert!(schedule.pop_due(at(1), 9).is_empty());
+}
+
+#[test]
+fn of_checks_that_waited_those_go_first_that_wait_for_longest() {
+    let mut schedule = schedule();
+    schedule.sync(&with_checks(1, 4), &[], at(0));
+    let mut refused = Vec::new();
+    // Each time the login is accepted, its first check is refused, and all wait again.
+    for now in (0..4).map(|round| 70 * round) {
+        while let [ask] = schedule.pop_due(at(now), 9).as_slice() {
+            if let Ask::Access { repository, .. } = ask {
+                refused.push(repository.clone());
+                schedule.refused(ask, Cadence::Routine, at(now));
+                schedule.revise(&Ask::Login(LoginId(0)), Cadence::Confirm, at(now));
+            } else {
+                schedule.answered(ask, Cadence::Routine, at(now));
+            }
+        }
+    }
+    refused.sort_unstable();
+    refused.dedup();
+    assert_eq!(refused.len(), 4, "{refused:?}");
+}
+
+#[test]
+fn a_confirmation_that_waited_for_its_login_waits_for_no_round() {
+    let probe = ProbeConfig { access_checks_per_login: 1, ..ProbeConfig::default() };
+    let mut schedule = Schedule::new(&probe, &IssuerConfig::default());
+    let wanted = with_checks(1, 2);
+    schedule.sync(&wanted, &[], at(0));
+    for (now, want, cadence, refused) in [
+        (0, &wanted[0], Cadence::Routine, false),
+        (0, &wanted[1], Cadence::Confirm, false),
+        (70, &wanted[1], Cadence::Confirm, true),
+        (140, &wanted[0], Cadence::Routine, false),
+        (140, &wanted[1], Cadence::Routine, false),
+    ] {
+        assert_eq!(schedule.pop_due(at(now), 9), std::slice::from_ref(&want.ask), "at {now}");
+        if refused {
+            schedule.refused(&want.ask, cadence, at(now));
+            schedule.revise(&wanted[0].ask, Cadence::Confirm, at(now));
+        } else {
+            schedule.answered(&want.ask, cadence, at(now));
+        }
+    }
 }
