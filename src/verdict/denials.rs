@@ -98,12 +98,13 @@ impl Ledger {
     ) -> Advice {
         let access = self.access_mut(login, host, repository);
         let was_denied = matches!(access.verdict, Some(Proven { yes: false, .. }));
-        let known = access.known_good;
+        let (known, asks_password) = (access.known_good, access.asks_password);
         self.end_denying(host, known);
         *self.access_mut(login, host, repository) = AccessRecord {
             verdict: Some(Proven { yes: true, at }),
             known_good: true,
             fresh: true,
+            asks_password,
             ..AccessRecord::default()
         };
         self.registry_mut(host).note_grant((login, repository.into()), now);
@@ -173,7 +174,7 @@ impl Ledger {
         if proven {
             self.end_denying_where_explained(host);
         }
-        if !was_proven && (proven || self.reason_is_due(login, all.first())) {
+        if !was_proven && (proven || self.reason_is_due(login, all.first(), now)) {
             advice.at_once.extend(self.reason_question(login));
         }
         if !incident && !proven && !was_proven {
@@ -210,11 +211,12 @@ impl Ledger {
         advice
     }
 
-    /// Whether the issuer was not heard of the token of a login since its denials began.
-    fn reason_is_due(&self, login: Option<LoginId>, first: Option<Moment>) -> bool {
+    /// Whether the issuer was not heard of the token of a login since its denials began, or for as long as an interval: a
+    /// denial that nothing was behind may have come just before one that it can explain.
+    fn reason_is_due(&self, login: Option<LoginId>, first: Option<Moment>, now: Moment) -> bool {
         let token = login.and_then(|login| self.logins.get(&login)?.token());
         let heard = token.and_then(|token| self.tokens.get(token)?.standing.latest).map(|(at, _)| at);
-        heard < first
+        heard < first || heard.is_none_or(|heard| since(heard, now) >= self.rules.interval)
     }
 
     /// Whether the issuer tells, since the denials began, why the login is denied: the organisation demands SSO, or a

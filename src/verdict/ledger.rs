@@ -127,23 +127,26 @@ impl Ledger {
     ) -> Advice {
         match (&evidence.answer, login) {
             (AccessAnswer::Granted, _) => {
-                self.let_in(login, evidence.at, asked(evidence, now));
+                self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
                 self.granted(login, host, repository, evidence.at, asked(evidence, now))
             }
             (AccessAnswer::NotFound, _) => {
-                self.let_in(login, evidence.at, asked(evidence, now));
+                self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
                 Advice::just(Cadence::Routine)
             }
             (AccessAnswer::Denied(denial), _) => {
                 if denial.stage == DenialStage::Manifest {
-                    self.let_in(login, evidence.at, asked(evidence, now));
+                    self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
                 }
                 self.denied(login, host, repository, denial, evidence.at, now)
             }
             (AccessAnswer::LoginRefused, Some(login)) => {
                 let access = self.access_mut(Some(login), host, repository);
                 let confirming = access.denied_lately && !matches!(access.verdict, Some(Proven { yes: false, .. }));
-                self.password_is_asked_for(login);
+                access.asks_password = true;
+                if self.logins.get(&login).is_some_and(|record| record.asks == Asks::Unknown) {
+                    self.password_is_asked_for(login);
+                }
                 let mut advice = self.refused_at_access(login, evidence.at, now);
                 // It goes on once the login is accepted, which one slip must not put off by an interval.
                 if confirming && advice.cadence == Cadence::Routine {

@@ -36,11 +36,17 @@ impl Ledger {
     }
 
     /// An access check got past the token exchange, which accepts the login; unless the registry is known not to ask for
-    /// the password.
-    pub(super) fn let_in(&mut self, login: Option<LoginId>, at: DateTime<Utc>, now: Moment) {
-        if let Some(login) = login
-            && self.logins.get(&login).is_some_and(|record| record.asks != Asks::No)
-        {
+    /// the password, and did not ask for it at this repository either.
+    pub(super) fn let_in(
+        &mut self,
+        login: Option<LoginId>,
+        (host, repository): (&str, &str),
+        at: DateTime<Utc>,
+        now: Moment,
+    ) {
+        let Some(login) = login else { return };
+        let asks = self.logins.get(&login).is_some_and(|record| record.asks != Asks::No);
+        if asks || self.access_mut(Some(login), host, repository).asks_password {
             self.accepted(login, at, now);
         }
     }
@@ -64,6 +70,10 @@ impl Ledger {
             record.standing.run.clear();
         }
         let counted = !incident && !locked_out && record.standing.run.refuse(now, pace);
+        if counted {
+            let heard = self.registries.get(&host).and_then(|registry| registry.control(login));
+            record.standing.run.note_control(heard);
+        }
         if record.standing.dead {
             if !incident {
                 record.verdict = Some(Proven { yes: false, at });
@@ -161,19 +171,19 @@ impl Ledger {
     /// Whether repetition alone proves the refusal.
     ///
     /// While an issuer could have confirmed it, and after an incident, another login or the canary must have been accepted
-    /// between the last two refusals; and an issuer that does not confirm it, since it vouches for the token, makes it take
-    /// a second series of refusals, past the patience. Where it is not heard at all nobody could tell of a lock-out of the
-    /// owner, during which everybody else is accepted: they must outlast one. Without an issuer it is enough that nobody is
-    /// left who could be such a control: an incident that begins with this very login shows itself at the controls before it
-    /// can prove anything.
+    /// before each of the last two refusals, since the one before it; and an issuer that does not confirm it, since it
+    /// vouches for the token, makes it take a second series of refusals, past the patience. Where it is not heard at all
+    /// nobody could tell of a lock-out of the owner, during which everybody else is accepted: they must outlast one. Without
+    /// an issuer it is enough that nobody is left who could be such a control: an incident that begins with this very login
+    /// shows itself at the controls before it can prove anything.
     fn repetition_proves(&self, login: LoginId) -> bool {
         let Some(record) = self.logins.get(&login) else { return false };
         let standing = &record.standing;
         if standing.run.count() < self.rules.needed() {
             return false;
         }
-        let controlled = self.registries.get(&record.host).and_then(|registry| registry.control(login))
-            >= standing.run.last_but_one();
+        // One refusal after an outage that ended is a single answer, whatever was refused along with everybody before.
+        let controlled = standing.run.controlled() >= (self.rules.needed() - 1).min(2);
         match &record.issuer {
             Confirmation::Unknown => false,
             Confirmation::Issuer(token) => {
@@ -246,13 +256,13 @@ impl Ledger {
         run::is_due(&mut self.registry_mut(host).control_asked, now, spacing)
     }
 
-    /// The issuer, when it has not been heard of this token since the last refusal but one.
+    /// The issuer, when it has not been heard of this token since the last refusal that counts: a token that it vouched for after
+    /// one that was a mistake may be revoked before the next.
     fn issuer_question(&self, login: LoginId) -> Option<Ask> {
         let record = self.logins.get(&login)?;
         let token = record.token()?;
         let heard = self.tokens.get(token).and_then(|token| token.standing.latest).map(|(at, _)| at);
-        let all = &record.standing.all;
-        (heard < all.last_but_one().or(all.first())).then(|| Ask::Issuer(token.clone()))
+        (heard < record.standing.all.last()).then(|| Ask::Issuer(token.clone()))
     }
 
     /// Who can tell a dead login from a registry that refuses everyone: the canary, and of the logins that work the one

@@ -131,6 +131,8 @@ pub(super) struct AccessRecord {
     /// Whether the proven denial was in words of a missing scope.
     pub(super) missing_scope: bool,
     pub(super) guarded: Option<Guarded>,
+    /// Whether the login was refused here once: who is let in has shown the password, whatever the registry asks for elsewhere.
+    pub(super) asks_password: bool,
     /// Whether the latest answer was a denial.
     pub(super) denied_lately: bool,
     /// When it was last denied.

@@ -17,6 +17,7 @@ pub(super) struct Run {
     pub(super) previous: Moment,
     pub(super) last: Moment,
     pub(super) lasting: u32,
+    pub(super) controlled: u32,
 }
 
 /// What counting a refusal needs.
@@ -44,6 +45,17 @@ impl Run {
         true
     }
 
+    /// When the control was last heard, told right after a refusal that counted.
+    pub(super) fn note_control(&mut self, heard: Option<Moment>) {
+        let since = heard.is_some() && heard >= self.last_but_one() && self.count > 1;
+        self.controlled = if since { self.controlled.saturating_add(1) } else { 0 };
+    }
+
+    /// How many refusals in a row, up to the last one, had the control heard since the one before.
+    pub(super) fn controlled(&self) -> u32 {
+        self.controlled
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -65,6 +77,11 @@ impl Run {
     /// The first refusal that counted; `None` in an empty run.
     pub(super) fn first(&self) -> Option<Moment> {
         (self.count > 0).then_some(self.first)
+    }
+
+    /// The last refusal that counted; `None` in an empty run.
+    pub(super) fn last(&self) -> Option<Moment> {
+        (self.count > 0).then_some(self.last)
     }
 
     /// From the first refusal that counted to the last one.

@@ -84,7 +84,9 @@ impl Outside<'_> {
         if let Some(why) = self.silence(at, Fault::RegistrySilent) {
             return (LoginAnswer::Unproven(why.clone()), false, Some(why));
         }
-        if self.is_refused(login, at) {
+        if let Some(untold) = &self.world.untold {
+            (untold.clone(), true, None)
+        } else if self.is_refused(login, at) {
             (LoginAnswer::Refused, self.world.logins[login].is_dead(at), None)
         } else {
             (LoginAnswer::Accepted, true, None)

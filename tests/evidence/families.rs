@@ -1,5 +1,7 @@
 //! Families of worlds: each mixes what happens to credentials with one kind of trouble.
 
+use pull_patrol::probe::{LoginAnswer, Unproven};
+
 use super::dice::Dice;
 use super::world::{Fault, HOUR, Login, MINUTE, Noise, Package, SECOND, Why, Window, World};
 
@@ -24,12 +26,16 @@ pub(crate) enum Family {
     OrganisationCloses,
     ManyLogins,
     Everything,
+    /// A login's own exchange never proves anything: pulls alone show what it is worth.
+    LoginsUntold,
+    /// The registry asks for no password but at its repositories.
+    OpenAtRoot,
     /// What no rule can tell within the bound. Reported, not judged.
     Undecidable,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Quiet,
         Self::Noise,
         Self::Edits,
@@ -48,6 +54,8 @@ impl Family {
         Self::OrganisationCloses,
         Self::ManyLogins,
         Self::Everything,
+        Self::LoginsUntold,
+        Self::OpenAtRoot,
         Self::Undecidable,
     ];
 
@@ -71,6 +79,8 @@ impl Family {
             Self::OrganisationCloses => "organisation closes",
             Self::ManyLogins => "many logins",
             Self::Everything => "everything",
+            Self::LoginsUntold => "logins untold",
+            Self::OpenAtRoot => "open at its root",
             Self::Undecidable => "(undecidable)",
         }
     }
@@ -234,7 +244,30 @@ impl Maker {
                     }
                 }
             }
+            Family::LoginsUntold => {
+                self.logins(some, true);
+                self.noise();
+                self.untold(LoginAnswer::Unproven(Unproven::Odd("bearer_refused")));
+            }
+            Family::OpenAtRoot => {
+                self.logins(some, true);
+                self.noise();
+                self.untold(LoginAnswer::NotChecked);
+            }
             Family::Undecidable => self.undecidable(),
+        }
+    }
+
+    /// A login's own exchange always answers this, and each has something that it pulls.
+    fn untold(&mut self, answer: LoginAnswer) {
+        self.world.untold = Some(answer);
+        for login in &mut self.world.logins {
+            if login.packages.is_empty() {
+                login.packages.push(Package { name: "acme/app".to_owned(), closed: None });
+            }
+        }
+        if self.dice.happens(5_000) {
+            self.wide(Fault::RegistryRefuses, 60);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pull_patrol::probe::LoginAnswer;
 use pull_patrol::verdict::Status;
 
 use super::world::{
@@ -240,7 +241,9 @@ impl<'w> Score<'w> {
         // A new verdict stands on what was true just now. One that stood before may be as old as the last moment at which
         // nothing hindered its questions.
         let carried_over = denied_since(login, 0, self.seen[index].denial_shown);
-        let excused = (!turned || carried_over) && self.seen[index].hindered + 3 * INTERVAL >= now;
+        let within = |time: u64| (!turned || carried_over) && self.seen[index].hindered + time >= now;
+        // The issuer alone tells of scopes.
+        let excused = within(if status == Status::InsufficientScope { ISSUER_INTERVAL } else { 3 * INTERVAL });
         let lookback = |usual: u64| if excused { 0 } else { now.saturating_sub(usual) };
         match status {
             Status::Rejected | Status::Expired if !login.is_dead(now) => Some(match status {
@@ -288,6 +291,10 @@ impl<'w> Score<'w> {
             Truth::Forbidden => (any, DENIAL_BOUND, status == Status::Forbidden),
             Truth::Good | Truth::Open => return,
         };
+        // Where nobody looks at the password a denial need not be its own.
+        if !dead && self.world.untold == Some(LoginAnswer::NotChecked) {
+            return;
+        }
         if fits && !seen.found {
             seen.found = true;
             if dead {

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use pull_patrol::probe::LoginAnswer;
+
 pub(crate) const SECOND: u64 = 1_000;
 pub(crate) const MINUTE: u64 = 60 * SECOND;
 pub(crate) const HOUR: u64 = 60 * MINUTE;
@@ -176,6 +178,8 @@ pub(crate) struct World {
     pub(crate) with_canary: bool,
     /// A pull that a missing scope denies is denied in just these words.
     pub(crate) names_scopes: bool,
+    /// What a login's own exchange always answers, where it never proves anything.
+    pub(crate) untold: Option<LoginAnswer>,
     pub(crate) noise: Noise,
     pub(crate) windows: Vec<Window>,
     /// Our wall clock runs ahead by so many milliseconds from then on.

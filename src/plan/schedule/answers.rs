@@ -9,7 +9,7 @@ use super::{Ask, Cadence, Moment, Schedule};
 
 /// What an answer says of the login or token that was asked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+pub(super) enum Word {
     Refused,
     /// Nobody looked at it.
     Unchecked,
@@ -75,7 +75,7 @@ impl Schedule {
         }
         self.conclude(no, cadence, again, now);
         if let Ask::Login(login) = ask {
-            self.judge(*login, cadence, refused, now);
+            self.judge(*login, cadence, word, now);
         }
     }
 
@@ -108,7 +108,7 @@ impl Schedule {
             {
                 self.queues.suspect(shared.lane, false);
             }
-            self.judge(*login, cadence, true, now);
+            self.judge(*login, cadence, Word::Refused, now);
         }
     }
 

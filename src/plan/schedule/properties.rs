@@ -102,8 +102,8 @@ struct Witness {
     /// Not before this moment, unless something urgent comes.
     earliest: HashMap<Identity, Moment>,
     holds: HashMap<Arc<str>, Moment>,
-    /// Urgent since they are in flight.
-    hurried: HashSet<Identity>,
+    /// Urgent since they are in flight, and from when on they may be asked again for that.
+    hurried: HashMap<Identity, Moment>,
 }
 
 impl Witness {
@@ -147,8 +147,12 @@ proptest! {
                         _ => false,
                     };
                     witness.forgive(is_urgent);
-                    let flying = witness.flying.iter().map(Identity::of);
-                    witness.hurried.extend(flying.filter(is_urgent));
+                    for identity in witness.flying.iter().map(Identity::of).filter(is_urgent) {
+                        let granted = schedule.entries[&schedule.by_identity[&identity]].last_urgent;
+                        if let Some(granted) = granted.filter(|granted| *granted >= schedule.inside(now)) {
+                            witness.hurried.entry(identity).or_insert(schedule.outside(granted));
+                        }
+                    }
                 }
                 Step::Pop(limit) => {
                     let asks = schedule.pop_due(now, limit);
@@ -170,12 +174,14 @@ proptest! {
                         let hold = witness.holds.entry(host).or_default();
                         *hold = (*hold).max(now.after(named));
                     }
-                    let hurried = witness.hurried.remove(&Identity::of(&ask));
+                    let granted = witness.hurried.remove(&Identity::of(&ask));
                     if want.iter().any(|want| want.ask == ask) {
-                        let entry = &schedule.entries[&schedule.by_identity[&Identity::of(&ask)]];
-                        let granted = entry.last_urgent.filter(|_| hurried).map(|granted| schedule.outside(granted));
                         let usual = now.after(least(&ask, cadence));
                         witness.earliest.insert(Identity::of(&ask), granted.map_or(usual, |granted| granted.min(usual)));
+                    }
+                    if let (Ask::Login(login), Cadence::BackOff | Cadence::NotBefore(_), false) = (&ask, cadence, refused) {
+                        // An access check may be asked in its place.
+                        witness.forgive(|identity| matches!(identity, Identity::Access(_, of, _) if *of == Some(*login)));
                     }
                     if matches!(ask, Ask::Login(_)) {
                         // A login that comes back to life lets its issuer be asked again.

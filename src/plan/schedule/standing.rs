@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Schedule;
+use super::answers::Word;
 use super::entry::State;
 use super::lane::Slot;
 use super::queue::{AskNo, LaneNo};
@@ -37,9 +38,15 @@ pub enum Standing {
 }
 
 impl Schedule {
-    /// Draw the consequences of a login's exchange, which was `refused` or not, for its other questions.
-    pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, refused: bool, now: Moment) {
+    /// Draw the consequences of a login's exchange for its other questions.
+    pub(super) fn judge(&mut self, login: LoginId, cadence: Cadence, word: Word, now: Moment) {
         let Some(before) = self.logins.get(&login).map(|shared| shared.standing) else { return };
+        let refused = word == Word::Refused;
+        let cadence = match (word, before) {
+            // Whether a password works that was refused elsewhere is not told where nobody looks at it.
+            (Word::Unchecked, Standing::Doubted | Standing::Dead) => Cadence::BackOff,
+            _ => cadence,
+        };
         let standing = match (cadence, before) {
             (Cadence::Routine, _) => Standing::Open,
             (Cadence::Confirm, _) => Standing::Doubted,
@@ -68,7 +75,7 @@ impl Schedule {
         let Some(no) = self.soonest(&shared.accesses) else { return };
         let Some(entry) = self.entries.get(&no) else { return };
         if entry.last_urgent > Some(refused_at) || refused_at.after(entry.dead_wait(self.timing)) <= now {
-            self.gate(no, true, now);
+            self.queue(no, Slot::at(now, false));
         }
     }
 
@@ -120,7 +127,12 @@ impl Schedule {
             accesses.sort_by_cached_key(|no| self.due(*no));
         }
         for no in accesses {
-            self.gate(no, standing == Standing::Open || trial == Some(no), now);
+            if trial == Some(no) && before == Standing::Doubted {
+                // The login was to be confirmed, and this is asked in its place.
+                self.queue(no, Slot::at(now, false));
+            } else {
+                self.gate(no, standing == Standing::Open || trial == Some(no), now);
+            }
         }
         if standing != before {
             for no in issuers {

@@ -193,6 +193,8 @@ pub(super) struct RunForm {
     last: Stamp,
     #[serde(default, skip_serializing_if = "is_zero")]
     lasting: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    controlled: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
@@ -210,6 +212,7 @@ impl RunForm {
             previous: dial.tell(previous),
             last: dial.tell(run.last),
             lasting: run.lasting,
+            controlled: run.controlled,
         })
     }
 
@@ -221,6 +224,7 @@ impl RunForm {
             previous: if form.count > 1 { dial.moment(form.previous) } else { Moment::default() },
             last: dial.moment(form.last),
             lasting: form.lasting,
+            controlled: form.controlled,
         })
     }
 }

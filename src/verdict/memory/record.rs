@@ -73,6 +73,8 @@ pub struct AccessRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) guarded: Option<GuardForm>,
     #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) asks_password: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
     pub(super) denied_lately: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) denied_at: Option<Stamp>,

@@ -133,6 +133,37 @@ fn an_access_that_is_let_in_after_its_login_was_proven_dead_has_the_login_asked_
 }
 
 #[test]
+fn a_repository_that_asks_for_the_password_accepts_where_the_host_does_not() {
+    let mut case = Case::new();
+    let other = |case: &mut Case, at| {
+        let granted = evidence(at, AccessAnswer::Granted, Some(200));
+        case.ledger.record_access(Some(LoginId(1)), PLAIN, "org/public", &granted, moment(at));
+    };
+    case.plain(0, 1, LoginAnswer::NotChecked);
+    for at in [10, 70] {
+        case.access(at, Some(1), PLAIN, AccessAnswer::LoginRefused);
+        case.plain(at + 1, 1, LoginAnswer::NotChecked);
+        other(&mut case, at + 2);
+        assert_eq!(case.view(1).accepted, None, "what anybody may pull proves nothing");
+    }
+    case.access(80, Some(1), PLAIN, AccessAnswer::Granted);
+    assert_eq!(case.status(1), Status::Valid);
+    // Granted as it was, it is known for a repository that asks; the refusals before count for nothing.
+    for at in [600, 660] {
+        case.access(at, Some(1), PLAIN, AccessAnswer::LoginRefused);
+        case.plain(at + 1, 1, LoginAnswer::NotChecked);
+        other(&mut case, at + 2);
+    }
+    assert_eq!(case.status(1), Status::Valid);
+    case.access(670, Some(1), PLAIN, AccessAnswer::Granted);
+    for at in [1_200, 1_260, 1_320] {
+        assert_eq!(case.status(1), Status::Valid);
+        case.access(at, Some(1), PLAIN, AccessAnswer::LoginRefused);
+    }
+    assert_eq!(case.status(1), Status::Rejected);
+}
+
+#[test]
 fn before_a_login_exchange_repetition_proves_nothing() {
     // Whether there is an issuer to ask is not known yet.
     let mut case = Case::new();

@@ -200,6 +200,21 @@ fn a_reason_that_comes_late_has_the_denials_asked_in_close_order() {
 }
 
 #[test]
+fn the_issuer_is_asked_again_why_when_denials_go_on() {
+    // The first denial was a mistake: the issuer told nothing, and what it would tell since is not asked for.
+    let mut case = granted(&[1]);
+    let mut asked = Vec::new();
+    for at in [600, 660, 720, 780, 900, 1_140, 1_199, 1_201, 1_260] {
+        let advice = case.access(at, Some(1), GHCR, denied(DenialStage::Manifest));
+        if advice.at_once.contains(&Ask::Issuer(token(1))) {
+            asked.push(at);
+            case.issuer(at + 1, 1, alive());
+        }
+    }
+    assert_eq!(asked, [600, 1_201], "once an interval");
+}
+
+#[test]
 fn an_organisation_that_demands_sso_of_everyone_is_no_incident_for_long() {
     let mut case = granted(&[1, 2, 3, 4]);
     for login in 1..=3 {

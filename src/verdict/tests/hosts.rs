@@ -29,7 +29,9 @@ fn a_locked_out_owner_explains_the_refusals() {
     case.ghcr(4060, 3, Accepted);
     case.refuse_ghcr(2, &[4080, 4140]);
     case.issuer(4141, 1, IssuerAnswer::Alive(owned("alice")));
-    case.refuse_ghcr(2, &[4200, 4680, 4740]);
+    case.refuse_ghcr(2, &[4200, 4680]);
+    case.ghcr(4690, 3, Accepted);
+    case.refuse_ghcr(2, &[4740]);
     assert_eq!((case.status(1), case.status(2)), (Status::Valid, Status::Unverified));
     case.ghcr(4750, 3, Accepted);
     case.refuse_ghcr(2, &[4800]);

@@ -387,3 +387,26 @@ fn a_confirmation_that_waited_for_its_login_waits_for_no_round() {
         }
     }
 }
+
+#[test]
+fn where_nobody_looks_at_the_password_a_check_confirms_what_a_check_refused() {
+    let mut schedule = schedule();
+    let wanted = with_checks(1, 1);
+    let (own, check) = (&wanted[0].ask, &wanted[1].ask);
+    schedule.sync(&wanted, &[], at(0));
+    for now in [0, 70, 140] {
+        assert_eq!(schedule.pop_due(at(now), 9), std::slice::from_ref(own), "at {now}");
+        schedule.unchecked(own, Cadence::Routine, at(now));
+        // At once, and not when it would have come.
+        assert_eq!(schedule.pop_due(at(now), 9), std::slice::from_ref(check), "at {now}");
+        schedule.refused(check, Cadence::Routine, at(now));
+        schedule.revise(own, Cadence::Confirm, at(now));
+    }
+    schedule.revise(own, Cadence::Dead, at(141));
+    for (now, goes) in [(9_000, false), (22_000, false), (26_000, true)] {
+        schedule.hasten(own, at(now));
+        assert_eq!(schedule.pop_due(at(now), 9), std::slice::from_ref(own), "at {now}");
+        schedule.unchecked(own, Cadence::Routine, at(now));
+        assert_eq!(schedule.pop_due(at(now), 9).contains(check), goes, "at {now}");
+    }
+}
