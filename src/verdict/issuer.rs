@@ -179,10 +179,16 @@ impl Ledger {
     }
 
     /// Another token of the issuer that lives, the one that was not heard for longest; none that nobody may ask about now.
+    /// Where an incident left none, one that lived before it: all of them may back off for an issuer interval, and the first
+    /// that is found alive ends it.
     fn issuer_control(&self, token: &TokenKey, now: Moment) -> Option<Ask> {
         let rests = |id| self.tokens.get(id).and_then(|other: &TokenRecord| other.rests_until) > Some(now);
-        let living = self.tokens_of(token).filter(|(id, other)| *id != token && other.accepted() && !rests(*id));
-        living.min_by_key(|(id, other)| (other.latest, *id)).map(|(id, _)| Ask::Issuer(id.clone()))
+        let others = || self.tokens_of(token).filter(|(id, _)| *id != token && !rests(*id));
+        let incident = self.issuer_in_incident(token);
+        let lived = others().filter(|(_, other)| incident && other.known_good && !other.dead);
+        let longest = |(id, other): &(&TokenKey, &Standing)| (other.latest, (*id).clone());
+        let control = others().filter(|(_, other)| other.accepted()).min_by_key(longest).or(lived.min_by_key(longest));
+        control.map(|(id, _)| Ask::Issuer(id.clone()))
     }
 
     /// Whether to ask a control during an incident: it may be over, or none. One each spacing, so that an issuer in

@@ -325,6 +325,24 @@ fn the_control_of_a_token_is_a_living_one_that_was_not_heard_for_longest() {
 }
 
 #[test]
+fn in_an_incident_of_the_issuer_a_token_that_lived_before_it_tells_whether_it_is_over() {
+    let mut case = Case::new();
+    for login in 1..=4 {
+        case.issuer(0, login, alive());
+    }
+    case.issuer(1, 9, Disowned);
+    let asked: Vec<_> = (1..=4).map(|login| controls(&case.issuer(600 + 60 * login, login, Disowned))).collect();
+    // At the third it is one, and of those that live the last is asked; then nobody is left who was not disowned.
+    assert_eq!(asked, [vec![2], vec![3], vec![4], vec![1]]);
+    assert!(case.incident(API));
+    assert!(controls(&case.issuer(841, 2, Disowned)).is_empty(), "one each spacing");
+    // 2 was revoked meanwhile; its next question has the one asked that was not heard for longest.
+    assert_eq!(controls(&case.issuer(3_600, 2, Disowned)), [1]);
+    case.issuer(3_601, 1, alive());
+    assert!(!case.incident(API));
+}
+
+#[test]
 fn an_owner_at_its_limit_may_be_asked_again_when_any_of_its_tokens_is_answered() {
     let mut case = Case::new();
     for (login, owner) in [(1, "alice"), (2, "alice"), (3, "bob")] {
