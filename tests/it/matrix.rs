@@ -22,6 +22,8 @@ use crate::days::matrix::{one, table};
 #[case::a_lock_out_that_nobody_tells_of(2, 24)]
 // Registry and issuer refuse everyone, the canary too, for longer than the patience, and only two tokens live.
 #[case::an_incident_that_the_issuer_joins(173, 24)]
+// A token revoked after its issuer disowned everyone for an hour, which nobody noticed to be over.
+#[case::after_the_issuer_disowned_everyone(151, 24)]
 fn no_day_shows_anything_false(#[case] seed: u64, #[case] hours: i64) {
     let score = one(seed, TimeDelta::hours(hours));
     let (wrong, late, table) = (&score.wrong, &score.late, table(&score));
