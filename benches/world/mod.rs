@@ -230,6 +230,7 @@ fn evidence<A>(answer: A, second: u64) -> (Evidence<A>, Moment) {
         detail: String::new(),
         server_date: Some(at),
         retry_after: None,
+        to_anybody: false,
     };
     (evidence, Moment(Duration::from_secs(second)))
 }

@@ -58,6 +58,15 @@ impl Answer {
         }
     }
 
+    /// Whether nobody looked at the login.
+    fn unchecked(&self) -> bool {
+        match self {
+            Self::Login(evidence) => evidence.answer == LoginAnswer::NotChecked,
+            Self::Access(evidence) => evidence.to_anybody,
+            Self::Issuer(_) | Self::Canary(_) => false,
+        }
+    }
+
     /// Hand the question back to the schedule without a word of what came of it: it is to be asked anew.
     pub(super) fn end_unheard(&self, schedule: &mut Schedule, ask: &Ask, now: Moment) -> Cadence {
         let cadence = match self.throttled() {
@@ -74,7 +83,7 @@ impl Answer {
     fn end(&self, schedule: &mut Schedule, ask: &Ask, cadence: Cadence, now: Moment) {
         if self.refused() {
             schedule.refused(ask, cadence, now);
-        } else if matches!(self, Self::Login(Evidence { answer: LoginAnswer::NotChecked, .. })) {
+        } else if self.unchecked() {
             schedule.unchecked(ask, cadence, now);
         } else {
             schedule.answered(ask, cadence, now);

@@ -31,6 +31,7 @@ fn evidence(answer: LoginAnswer, retry_after: Option<Duration>) -> Answer {
         detail: String::new(),
         server_date: None,
         retry_after,
+        to_anybody: false,
     })
 }
 

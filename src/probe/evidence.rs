@@ -80,6 +80,8 @@ pub struct Evidence<A> {
     pub server_date: Option<DateTime<Utc>>,
     /// How long the other side asked us to wait.
     pub retry_after: Option<Duration>,
+    /// Whether it was answered as to anybody: the login was not sent, since nobody asked for it, or no notice was taken of it.
+    pub to_anybody: bool,
 }
 
 /// Why an exchange proves nothing.

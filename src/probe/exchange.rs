@@ -75,6 +75,8 @@ pub(super) struct Exchange<'a> {
     pub(super) state: Arc<HostState>,
     pub(super) redactor: Redactor,
     pub(super) last: Circumstances,
+    /// As [`Evidence::to_anybody`].
+    pub(super) to_anybody: bool,
     guard: HostGuard<'a>,
     took: Duration,
 }
@@ -87,7 +89,8 @@ impl<'a> Exchange<'a> {
         state: Arc<HostState>,
         redactor: Redactor,
     ) -> Self {
-        Self { prober, registry, state, redactor, last: Circumstances::default(), guard, took: Duration::ZERO }
+        let last = Circumstances::default();
+        Self { prober, registry, state, redactor, last, to_anybody: false, guard, took: Duration::ZERO }
     }
 
     /// Send one request at the host's pace. The time counts from the slot on, not the wait for it.
@@ -158,6 +161,7 @@ impl<'a> Exchange<'a> {
             detail: self.last.detail,
             server_date: self.last.server_date,
             retry_after: self.last.retry_after,
+            to_anybody: self.to_anybody,
         }
     }
 }

@@ -127,16 +127,16 @@ impl Ledger {
     ) -> Advice {
         match (&evidence.answer, login) {
             (AccessAnswer::Granted, _) => {
-                self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
+                self.let_in(login, (host, repository), evidence, now);
                 self.granted(login, host, repository, evidence.at, asked(evidence, now))
             }
             (AccessAnswer::NotFound, _) => {
-                self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
+                self.let_in(login, (host, repository), evidence, now);
                 Advice::just(Cadence::Routine)
             }
             (AccessAnswer::Denied(denial), _) => {
                 if denial.stage == DenialStage::Manifest {
-                    self.let_in(login, (host, repository), evidence.at, asked(evidence, now));
+                    self.let_in(login, (host, repository), evidence, now);
                 }
                 self.denied(login, host, repository, denial, evidence.at, now)
             }
@@ -410,7 +410,7 @@ impl Ledger {
 }
 
 /// When the question was asked. What a host said under way to a later refusal is no word on what it would say since.
-fn asked<A>(evidence: &Evidence<A>, now: Moment) -> Moment {
+pub(super) fn asked<A>(evidence: &Evidence<A>, now: Moment) -> Moment {
     now.before(evidence.took)
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::ledger::asked;
 use super::records::{Asks, Confirmation, LoginRecord, Proven, TokenRecord};
 use super::run::{self, Standing};
 use super::{Advice, Ledger};
 use crate::plan::{Ask, Cadence, LoginId, Moment, TokenKey};
+use crate::probe::{AccessAnswer, Evidence};
 
 /// From the start: so many logins refused, and nothing ever accepted, is an incident.
 const NONE_OF: usize = 5;
@@ -36,18 +38,18 @@ impl Ledger {
     }
 
     /// An access check got past the token exchange, which accepts the login; unless the registry is known not to ask for
-    /// the password, and did not ask for it at this repository either.
+    /// the password, and did not ask for it at this repository either, or answered as to anybody.
     pub(super) fn let_in(
         &mut self,
         login: Option<LoginId>,
         (host, repository): (&str, &str),
-        at: DateTime<Utc>,
+        evidence: &Evidence<AccessAnswer>,
         now: Moment,
     ) {
-        let Some(login) = login else { return };
+        let Some(login) = login.filter(|_| !evidence.to_anybody) else { return };
         let asks = self.logins.get(&login).is_some_and(|record| record.asks != Asks::No);
         if asks || self.access_mut(Some(login), host, repository).asks_password {
-            self.accepted(login, at, now);
+            self.accepted(login, evidence.at, asked(evidence, now));
         }
     }
 

@@ -246,6 +246,7 @@ impl Bare {
             detail: String::new(),
             server_date: Some(self.server_date),
             retry_after: self.retry_after,
+            to_anybody: false,
         }
     }
 }

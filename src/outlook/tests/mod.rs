@@ -119,6 +119,7 @@ impl World {
             detail: String::new(),
             server_date: Some(at),
             retry_after: None,
+            to_anybody: false,
         };
         (evidence, Moment(Duration::from_secs(self.seconds)))
     }

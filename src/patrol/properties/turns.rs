@@ -169,5 +169,6 @@ fn evidence<A>(answer: A, now: Now) -> Evidence<A> {
         detail: "as it was told".to_owned(),
         server_date: Some(now.wall()),
         retry_after: None,
+        to_anybody: false,
     }
 }

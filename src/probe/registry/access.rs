@@ -46,6 +46,7 @@ pub(in crate::probe) async fn access(
             // Open at its root, perhaps not here.
             let seen = head(exchange, &manifest, None).await?;
             if seen.status() != 401 {
+                exchange.to_anybody = true;
                 return judge(exchange, &manifest, seen, &Sent::default()).await;
             }
             challenge(exchange, &seen)?
@@ -59,6 +60,7 @@ pub(in crate::probe) async fn access(
                 Ok(token) => token,
                 Err(seen) => return token_refused(exchange, &seen, login.is_some()),
             };
+            exchange.to_anybody = token.for_nobody;
             let sent = Sent {
                 bearer: true,
                 login: login.is_some(),

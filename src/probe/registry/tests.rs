@@ -75,6 +75,40 @@ async fn a_denial_of_a_token_for_nobody_is_none_of_the_login() {
     assert!(matches!(anonymous.answer, AccessAnswer::Denied(_)), "{anonymous:?}");
 }
 
+/// Whether a pull of this repository is answered as to anybody.
+async fn pulled(server: &Server, repository: &str) -> (AccessAnswer, bool) {
+    let registry = registry("r.example", &server.url("/"));
+    let (name, password) = (user("u"), pass("letmein"));
+    let evidence = prober().access(&registry, Some((&name, &password)), repository, "latest").await;
+    (evidence.answer, evidence.to_anybody)
+}
+
+#[tokio::test]
+async fn a_pull_that_anybody_may_make_says_so() {
+    let manifest = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.oci.image.manifest.v1+json\r\n\
+        docker-content-digest: sha256:00\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    // Open at its root, where nobody is asked for a login but at one repository.
+    let server = Server::start(move |head: &str| match head {
+        head if !head.contains("/manifests/") => Act::Send(reply(200, "", "")),
+        head if head.contains("/private/") && !head.contains("authorization: Basic") => {
+            Act::Send(reply(401, "WWW-Authenticate: Basic realm=\"x\"\r\n", ""))
+        }
+        _ => Act::Send(manifest.to_owned().into()),
+    })
+    .await;
+    assert_eq!(pulled(&server, "public/app").await, (AccessAnswer::Granted, true));
+    assert_eq!(pulled(&server, "private/app").await, (AccessAnswer::Granted, false));
+    // A token service that takes no notice of the login, and one that does.
+    for (claims, to_anybody) in [(r#"{"sub":""}"#, true), (r#"{"sub":"u"}"#, false)] {
+        let inner = bearer_registry("/auth", format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)));
+        let server = Server::start(move |head: &str| {
+            if head.contains("/manifests/") { Act::Send(manifest.to_owned().into()) } else { inner(head) }
+        })
+        .await;
+        assert_eq!(pulled(&server, "a/b").await, (AccessAnswer::Granted, to_anybody));
+    }
+}
+
 #[tokio::test]
 async fn an_endpoint_may_have_a_path() {
     let server = Server::start(bearer_registry("/auth", "t".to_owned())).await;

@@ -35,6 +35,7 @@ pub(super) fn set(logins: &[(u64, bool)], at: i64) -> Vec<(String, String)> {
             detail: "said \"no\"".to_owned(),
             server_date: None,
             retry_after: None,
+            to_anybody: false,
         };
         ledger.record_login(LoginId(*login), "a.example", None, &evidence, Moment::START);
     }

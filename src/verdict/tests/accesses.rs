@@ -146,6 +146,10 @@ fn a_repository_that_asks_for_the_password_accepts_where_the_host_does_not() {
         other(&mut case, at + 2);
         assert_eq!(case.view(1).accepted, None, "what anybody may pull proves nothing");
     }
+    let mut to_anybody = evidence(75, AccessAnswer::Granted, Some(200));
+    to_anybody.to_anybody = true;
+    case.ledger.record_access(Some(LoginId(1)), PLAIN, REPOSITORY, &to_anybody, moment(75));
+    assert_eq!(case.view(1).accepted, None, "the refusal was a mistake: there nobody is asked for the password either");
     case.access(80, Some(1), PLAIN, AccessAnswer::Granted);
     assert_eq!(case.status(1), Status::Valid);
     // Granted as it was, it is known for a repository that asks; the refusals before count for nothing.

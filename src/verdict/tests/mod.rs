@@ -63,6 +63,7 @@ fn evidence<A>(seconds: u64, answer: A, http_status: Option<u16>) -> Evidence<A>
         detail: String::new(),
         server_date: None,
         retry_after: None,
+        to_anybody: false,
     }
 }
 

@@ -170,6 +170,16 @@ fn dead_meanwhile() -> (Schedule, Wanted) {
     (schedule, own)
 }
 
+/// Have as many other logins of its namespace refused as it may cause.
+fn use_up_the_allowance_beside(schedule: &mut Schedule, own: &Wanted) {
+    let mut all = with_checks(100, 0);
+    all.retain(|want| want.ask != own.ask);
+    all.push(own.clone());
+    schedule.sync(&all, &[], at(3));
+    let refused = (Cadence::Confirm, true);
+    assert_eq!(answer_all(schedule, at(3), refused, refused), (60, 0));
+}
+
 #[test]
 fn an_access_check_that_ends_after_its_login_died_waits_as_well() {
     let (mut schedule, own) = dead_meanwhile();
@@ -184,12 +194,7 @@ fn an_access_check_that_ends_after_its_login_died_waits_as_well() {
 #[test]
 fn an_access_check_that_ends_after_its_login_died_makes_nobody_trusted() {
     let (mut schedule, own) = dead_meanwhile();
-    let mut all = with_checks(100, 0);
-    all.retain(|want| want.ask != own.ask);
-    all.push(own.clone());
-    schedule.sync(&all, &[], at(3));
-    let nothing = (Cadence::Confirm, true);
-    assert_eq!(answer_all(&mut schedule, at(3), nothing, nothing), (60, 0));
+    use_up_the_allowance_beside(&mut schedule, &own);
     schedule.hasten(&own.ask, at(4));
     assert!(schedule.pop_due(at(4), 9).is_empty(), "it is as likely to be refused as the others");
     // Another exchange shows that it lives.
@@ -204,12 +209,7 @@ fn a_dead_login_that_is_accepted_again_is_trusted_from_then_on() {
     schedule.hasten(&own.ask, at(3));
     assert_eq!(schedule.pop_due(at(3), 9), std::slice::from_ref(&own.ask));
     schedule.answered(&own.ask, Cadence::Routine, at(3));
-    let mut all = with_checks(100, 0);
-    all.retain(|want| want.ask != own.ask);
-    all.push(own.clone());
-    schedule.sync(&all, &[], at(3));
-    let nothing = (Cadence::Confirm, true);
-    assert_eq!(answer_all(&mut schedule, at(3), nothing, nothing), (60, 0));
+    use_up_the_allowance_beside(&mut schedule, &own);
     schedule.hasten(&own.ask, at(4));
     assert_eq!(schedule.pop_due(at(4), 9), std::slice::from_ref(&own.ask));
 }
