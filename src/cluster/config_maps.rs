@@ -18,8 +18,8 @@ const KEY: &str = "state";
 const REFUSED_KEY: &str = "refused";
 /// The label that says whose a `ConfigMap` is (kubernetes.io, "Recommended Labels").
 const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "pull-patrol");
-/// The largest text that is put aside: beside a new one it must fit into an object.
-const MOST_ASIDE: usize = 256 * 1024;
+/// The largest text that is put aside: beside a new one it must fit into an object, which may hold 1 MiB.
+const MOST_ASIDE: usize = 480 * 1024;
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -113,6 +113,11 @@ impl ConfigMaps {
         Ok(Some(text.unwrap_or_default()))
     }
 
+    /// Whether a text that was not taken over can be kept beside another one.
+    pub fn fits_aside(text: &str) -> bool {
+        text.len() <= MOST_ASIDE
+    }
+
     /// Write the text at a place. A text that was not taken over is kept beside it, unless it is too long, until another
     /// one is.
     pub async fn write(&mut self, place: usize, text: &str, refused: Option<&str>) -> Result<(), ConfigMapError> {
@@ -126,7 +131,7 @@ impl ConfigMaps {
             ..ConfigMap::default()
         });
         let data = object.data.get_or_insert_default();
-        if let Some(refused) = refused.filter(|refused| refused.len() <= MOST_ASIDE) {
+        if let Some(refused) = refused.filter(|refused| Self::fits_aside(refused)) {
             data.insert(REFUSED_KEY.to_owned(), refused.to_owned());
         }
         data.insert(KEY.to_owned(), text.to_owned());

@@ -94,7 +94,7 @@ pub struct RegistryConfig {
     /// Further hosts (`host[:port]`) that may issue its tokens.
     #[serde(default, deserialize_with = "or_default")]
     pub realms: Vec<String>,
-    /// Requests per second; a burst is one second's worth.
+    /// Requests per second; a burst is one second's worth, and a process begins without one.
     #[serde(default = "default_rate")]
     pub requests_per_second: f64,
     /// A public repository (`org/image[:tag]`) whose anonymous pull tells an incident from dead credentials.

@@ -26,6 +26,9 @@ use crate::verdict::store::{Change, Contents};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a save that failed: the least and the most. It doubles while they fail.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long each question is noted before it is asked, whatever the store costs: a process that begins may well end soon, again
+/// and again, and what nobody noted is asked by the next one anew.
+const EARLY: Duration = Duration::from_secs(60);
 /// How long what is remembered waits for Secrets that RBAC keeps from us.
 const DENIED_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -66,8 +69,8 @@ pub(super) struct Memory {
     strangers: HashSet<LoginId>,
     /// Whether the inventory is still awaited that tells which of what is remembered is there no more.
     awaiting: bool,
-    /// When it was recalled.
-    recalled_at: Moment,
+    /// When it began, with what was recalled.
+    began_at: Moment,
     /// Whether the store is one that no other process can have meanwhile.
     exclusive: bool,
     /// Questions that are due and wait to be noted.
@@ -183,9 +186,9 @@ impl Patrol {
             self.memory.strangers = schedule.asks.iter().filter_map(|recalled| recalled.ask.login()).collect();
             self.schedule.recall(schedule);
             self.memory.awaiting = true;
-            self.memory.recalled_at = moment;
             tracing::info!(records = records.len(), saved = %saved.wall(), "knows again what was proven");
         }
+        self.memory.began_at = moment;
         self.memory.dial = Some(Dial::new(wall, moment));
         self.memory.exclusive = matches!(store, Store::File(_));
         self.memory.store = Some(store);
@@ -203,7 +206,7 @@ impl Patrol {
         if !self.memory.awaiting {
             return;
         }
-        let patient = self.clock.moment().since(self.memory.recalled_at) < DENIED_PATIENCE;
+        let patient = self.clock.moment().since(self.memory.began_at) < DENIED_PATIENCE;
         let awaiting = self.inventory.read(|inventory| {
             let denied = inventory.missing_permissions.iter().any(|missing| missing.resource == Resource::Secrets);
             !inventory.is_complete() || (denied && patient)
@@ -216,11 +219,12 @@ impl Patrol {
 
     /// Set the questions aside that must be noted before they are asked; returns the others.
     pub(super) fn reserve(&mut self, due: Vec<Ask>) -> Vec<Ask> {
-        if !self.memory.is_well(self.clock.moment()) {
+        let now = self.clock.moment();
+        if !self.memory.is_well(now) {
             return due;
         }
-        let cheap = self.memory.is_cheap();
-        let (noted, free) = due.into_iter().partition(|ask| cheap || self.ledger.is_refused(ask));
+        let all = self.memory.is_cheap() || now.since(self.memory.began_at) < EARLY;
+        let (noted, free) = due.into_iter().partition(|ask| all || self.ledger.is_refused(ask));
         self.memory.reserved.extend::<Vec<Ask>>(noted);
         free
     }

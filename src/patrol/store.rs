@@ -59,11 +59,14 @@ pub enum StoreError {
     },
     /// A text that is no state, or of another key or version.
     #[error(
-        "the state in the ConfigMap {name} was not taken over, and the patrol begins without a memory; it is kept under the key `refused`"
+        "the state in the ConfigMap {name} was not taken over, and the patrol begins without a memory; {}",
+        if *.aside { "it is kept under the key `refused`" } else { "it is too long to be kept beside a new one" }
     )]
     Refused {
         /// Which.
         name: String,
+        /// Whether it is kept beside what is written over it.
+        aside: bool,
         /// Why.
         #[source]
         cause: Refused,
@@ -179,8 +182,9 @@ impl Sharded {
     }
 
     fn refuse(&mut self, texts: Vec<String>, cause: Refused) -> StoreError {
+        let aside = texts.iter().all(|text| ConfigMaps::fits_aside(text));
         self.refused = texts.into_iter().enumerate().collect();
-        StoreError::Refused { name: self.maps.name(0), cause }
+        StoreError::Refused { name: self.maps.name(0), aside, cause }
     }
 
     fn failed(&self, cause: ConfigMapError) -> StoreError {
@@ -237,5 +241,22 @@ impl Sharded {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Identifier;
+
+    #[test]
+    fn each_text_of_a_large_state_can_be_kept_beside_its_successor() {
+        let mut shards = Shards::new(&Identifier::new(&[7; 32]));
+        let record = |n: usize| (format!("login {n:016x}"), format!("{{\"n\":\"{}\"}}", "x".repeat(n % 300)));
+        shards.apply(&Change { all: true, set: (0..40_000).map(record).collect(), ..Change::default() });
+        assert!(shards.len() > 8 && shards.fits());
+        for place in 0..shards.len() {
+            assert!(ConfigMaps::fits_aside(&shards.text(place)), "{place} of {}", shards.len());
+        }
     }
 }

@@ -1,4 +1,6 @@
 //! The pace of requests to one host: so many a second, a burst of one second's worth, first come first served.
+//!
+//! A process that begins has no burst: what it has of one comes with time, so that those of restarts do not add up.
 
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
@@ -9,6 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
+use crate::plan::Moment;
 
 /// The slowest pace that can be asked for: one request in 1,000 seconds.
 const SLOWEST: f64 = 0.001;
@@ -37,8 +40,8 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// So many requests a second; a burst is one second's worth, at least one request. Rates that make no sense are
-    /// brought into `0.001..=1000000`.
+    /// So many requests a second; a burst is one second's worth, at least one request, once the clock has run for as long.
+    /// Rates that make no sense are brought into `0.001..=1000000`.
     pub fn new(requests_per_second: f64, clock: Clock) -> Self {
         let rate = if requests_per_second.is_nan() { 1.0 } else { requests_per_second.clamp(SLOWEST, FASTEST) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0.001..=1000000 above")]
@@ -47,6 +50,14 @@ impl Pacer {
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
         let limiter = RateLimiter::direct_with_clock(quota, Monotonic(clock.clone()));
+        // Nobody knows what the process before this one asked just now: the first request goes at once, the others in step.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to the burst, which is a u32")]
+        let saved =
+            (clock.moment().since(Moment::START).as_secs_f64() * rate).clamp(1.0, f64::from(burst.get())) as u32;
+        if let Some(rest) = NonZeroU32::new(burst.get().saturating_sub(saved)) {
+            // It is within the burst, and the limiter is new.
+            let _ = limiter.check_n(rest);
+        }
         Self { limiter, clock, turn: tokio::sync::Mutex::new(()) }
     }
 
@@ -78,7 +89,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_one_second_then_steady() {
-        let pacer = Pacer::new(5.0, Clock::start());
+        let clock = Clock::start();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let pacer = Pacer::new(5.0, clock);
         let start = Instant::now();
         let mut at = Vec::new();
         for _ in 0..15 {
@@ -90,6 +103,31 @@ mod tests {
             let due = 200 * (u128::try_from(i).unwrap() + 1);
             assert!((due..due + 5).contains(ms), "{i}: {at:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_begins_has_no_burst() {
+        let pacer = Pacer::new(5.0, Clock::start());
+        let start = Instant::now();
+        for n in 0..12 {
+            pacer.ready().await;
+            let (due, at) = (200 * n, start.elapsed().as_millis());
+            assert!((due..due + 5).contains(&at), "{n}: {at}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_is_met_early_has_what_came_since_the_start() {
+        let clock = Clock::start();
+        tokio::time::sleep(Duration::from_millis(610)).await;
+        let pacer = Pacer::new(5.0, clock);
+        let start = Instant::now();
+        let mut at = Vec::new();
+        for _ in 0..5 {
+            pacer.ready().await;
+            at.push(start.elapsed().as_millis());
+        }
+        assert!(at[..3].iter().all(|ms| *ms == 0) && at[3] >= 200 && at[4] >= 400, "{at:?}");
     }
 
     #[tokio::test(start_paused = true)]

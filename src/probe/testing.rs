@@ -184,7 +184,11 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 pub(crate) const HASTY: Duration = Duration::from_millis(200);
 
 pub(crate) fn settings(timeout: Duration, lookup: Arc<dyn Lookup>) -> Settings {
-    Settings { clock: Clock::moved_by_hand(NOW.parse().unwrap()).0, lookup, ..Settings::new(timeout) }
+    // A process that has just begun has no burst of requests, and nobody moves the hands any more.
+    let age = Duration::from_secs(1);
+    let (clock, hands) = Clock::moved_by_hand(NOW.parse::<chrono::DateTime<chrono::Utc>>().unwrap() - age);
+    hands.advance(age);
+    Settings { clock, lookup, ..Settings::new(timeout) }
 }
 
 pub(crate) fn prober() -> Prober {

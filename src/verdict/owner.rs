@@ -122,8 +122,8 @@ fn owner_of(record: &TokenRecord) -> Option<&str> {
     record.facts.as_ref()?.owner.as_deref()
 }
 
-/// How far apart questions about each of so many tokens of one owner have to be, for all of them together to take half of
-/// what is left of the quota until its window ends: `window * REQUESTS * tokens / (remaining / 2)`. Until the end of the
+/// How far apart questions about each of so many tokens of one owner have to be, for all of them together to leave half of
+/// the whole quota until its window ends: `window * REQUESTS * tokens / (remaining - limit / 2)`. Until the end of the
 /// window where not even one question about each fits.
 fn stretched(limit: &RateLimit, tokens: usize, at: DateTime<Utc>) -> Duration {
     // A second more, since both times are cut to seconds.
@@ -132,7 +132,7 @@ fn stretched(limit: &RateLimit, tokens: usize, at: DateTime<Utc>) -> Duration {
         return Duration::ZERO;
     }
     let round = REQUESTS.saturating_mul(u64::try_from(tokens).unwrap_or(u64::MAX));
-    let ours = limit.remaining / 2;
+    let ours = limit.remaining.saturating_sub(limit.limit.div_ceil(2));
     if ours <= round {
         return window;
     }
@@ -160,28 +160,52 @@ mod tests {
 
     #[test]
     fn the_arithmetic_of_half_a_quota() {
-        // 5,000 left for an hour, and one token: 2,500 requests are 500 questions, one in 7 seconds.
+        // All 5,000 left for an hour, and one token: 2,500 requests are 500 questions, one in 7 seconds.
         assert_eq!(seconds(5000, 3599, 1), 7);
-        // 400 left for an hour, 100 tokens: 200 requests do not even pay for one question about each.
-        assert_eq!(seconds(400, 3599, 100), 3600);
-        assert_eq!(seconds(2000, 3599, 100), 1800);
-        // Nothing left: until the reset. The window is over: at the usual pace.
+        // 2,700 left for an hour, 100 tokens: 200 requests do not even pay for one question about each.
+        assert_eq!(seconds(2700, 3599, 100), 3600);
+        assert_eq!(seconds(3500, 3599, 100), 1800);
+        // Half of it gone, or all: until the reset. The window is over: at the usual pace.
+        assert_eq!(seconds(2500, 1799, 1), 1800);
+        assert_eq!(seconds(2506, 1799, 1), 1500);
         assert_eq!(seconds(0, 1799, 1), 1800);
         assert_eq!(seconds(0, 0, 1), 0);
         assert_eq!(seconds(0, -10, 1), 0);
     }
 
+    #[test]
+    fn of_an_odd_quota_the_greater_half_stays() {
+        let limit = RateLimit { limit: 11, remaining: 11, reset: DateTime::UNIX_EPOCH + TimeDelta::seconds(59) };
+        assert_eq!(
+            stretched(&limit, 1, DateTime::UNIX_EPOCH).as_secs(),
+            60,
+            "five of eleven, and a question takes five"
+        );
+    }
+
     proptest! {
+        /// However often the wait is worked out anew, and whatever the owner's other tools take.
         #[test]
-        fn at_least_half_of_what_is_left_stays(remaining in 0_u64..20_000, left in 1_i64..7200, tokens in 1_usize..2_000) {
-            let (limit, at) = limit(remaining, left);
-            let wait = stretched(&limit, tokens, at).as_secs_f64();
-            let window = f64::from(u32::try_from(left).unwrap());
-            // Questions after the one that told the limit, until the window ends.
-            let questions = (window / wait).floor();
-            let requests = questions * f64::from(u32::try_from(tokens).unwrap()) * 5.0;
-            let remaining = f64::from(u32::try_from(remaining).unwrap());
-            prop_assert!(requests <= remaining / 2.0 + 1e-6, "{requests} of {remaining}, one in {wait} s for {window} s");
+        fn half_of_the_quota_stays_for_a_whole_window(
+            quota in 1_u64..20_000,
+            others in 0_u64..100,
+            length in 1_i64..7200,
+            tokens in 1_usize..300,
+            interval in 1_i64..600,
+        ) {
+            let mut limit = RateLimit { limit: quota, remaining: quota, reset: DateTime::UNIX_EPOCH + TimeDelta::seconds(length) };
+            let mut at = DateTime::UNIX_EPOCH;
+            let (round, mut ours) = (5 * u64::try_from(tokens).unwrap(), 0);
+            loop {
+                let wait = TimeDelta::from_std(stretched(&limit, tokens, at)).unwrap();
+                at += wait.max(TimeDelta::seconds(interval));
+                if at >= limit.reset {
+                    break;
+                }
+                ours += round;
+                limit.remaining = limit.remaining.saturating_sub(round + others);
+            }
+            prop_assert!(ours <= quota / 2, "{ours} of {quota}");
         }
     }
 }

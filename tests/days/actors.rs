@@ -14,6 +14,8 @@ type Time = DateTime<Utc>;
 
 /// Host of the registry without an issuer.
 pub(crate) const PLAIN: &str = "plain.test";
+/// A registry that nobody can make a TLS handshake with, and the Secret for it.
+pub(crate) const TLS: &str = "tls.test";
 
 /// One Secret.
 struct Actor {
@@ -185,7 +187,8 @@ impl Cast {
         };
         let pods = self.actors.iter().filter(|actor| actor.needed);
         let pod = |actor: &Actor| pod("a", &actor.name, &format!("ghcr.io/{}/app:latest", actor.org), &[&actor.name]);
-        there.map(secret).chain(pods.map(pod)).collect()
+        let tls = pull_secret("a", TLS, &docker_config(TLS, "robot", "password"));
+        there.map(secret).chain(pods.map(pod)).chain([tls]).collect()
     }
 
     /// Let something happen to a Secret or its token.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,7 @@ use pull_patrol::patrol::{ExchangeLost, Parts, Patrol};
 use pull_patrol::plan::{Identifier, Moment, Registries};
 use pull_patrol::probe::{Lookup, Prober, Settings};
 use simulator::{Host, World};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const REGISTRY: &str = "ghcr.test";
 /// Name of the issuer's API.
 pub(crate) const API: &str = "api.ghcr.test";
+
+/// How long the patrol's clock has run when a day begins.
+const AGE: Duration = Duration::from_secs(1);
 
 /// The key of token ids.
 pub(crate) const KEY: [u8; 32] = [7; 32];
@@ -45,8 +49,32 @@ pub(crate) enum Resolution {
     Unknown,
     /// To an address where nobody listens.
     Nobody,
+    /// To an address where a listener takes no connection: none comes about.
+    Deaf,
     /// The resolver does not answer.
     Silence,
+}
+
+/// Where nobody takes connections.
+const DEAF: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
+/// A listener that takes no connection: its queue is full of those that were opened here, and the kernel drops all others.
+pub(crate) struct Deaf {
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+impl Deaf {
+    /// One beside this host of the world, at the same port.
+    pub(crate) fn beside(world: &World, host: Host) -> Self {
+        let port = world.authority(host).rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+        let address = SocketAddr::from((DEAF, port));
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(address).expect("a free port");
+        let listener = socket.listen(1).expect("it listens");
+        let open = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+        Self { _listener: listener, _queue: std::iter::from_fn(open).collect() }
+    }
 }
 
 /// The resolver. Names are at the world unless told otherwise.
@@ -67,6 +95,7 @@ impl Lookup for Names {
             match known.unwrap_or(Resolution::Here) {
                 Resolution::Here => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
                 Resolution::Nobody => Ok(vec![Ipv4Addr::new(127, 0, 0, 2).into()]),
+                Resolution::Deaf => Ok(vec![DEAF.into()]),
                 Resolution::Unknown => Err(io::Error::other("no such name")),
                 Resolution::Silence => std::future::pending().await,
             }
@@ -118,7 +147,9 @@ impl Driver {
         let began = world.now();
         let config = config::parse(config_text, std::path::Path::new("driver.yaml")).expect("a config");
         let registries = Registries::new(&config.registries).expect("registries");
-        let (clock, hands) = Clock::moved_by_hand(began);
+        // A process that has just begun has no burst of requests, and no hand moves while an exchange waits for its slot.
+        let (clock, hands) = Clock::moved_by_hand(began - AGE);
+        hands.advance(AGE);
         let names = Names::default();
         let prober = Prober::new(Settings { timeout: config.probe.timeout, clock, lookup: Arc::new(names.clone()) });
         let inventory = SharedInventory::new(objects(manifests));
@@ -142,7 +173,7 @@ impl Driver {
 
     /// Time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.hands.moment().since(Moment::START)
+        self.hands.moment().since(Moment::START.after(AGE))
     }
 
     /// The world's time, which is the true one.
@@ -158,7 +189,7 @@ impl Driver {
     /// Let time pass until a moment of the world's clock; `look` sees every picture on the way, with the time at which it
     /// came.
     pub(crate) async fn until(&mut self, end: DateTime<Utc>, mut look: impl FnMut(DateTime<Utc>, &Snapshot)) {
-        let end = Moment::START.after((end - self.began).to_std().unwrap_or_default());
+        let end = Moment::START.after(AGE).after((end - self.began).to_std().unwrap_or_default());
         loop {
             poll_fn(|context| self.settle(context)).await;
             if self.snapshots.has_changed().expect("the patrol runs") {

@@ -8,7 +8,7 @@ use simulator::{Fault, FaultId, FaultRule, Host, RetryAfter, SecondaryLimit, Wor
 
 use super::actors::Cast;
 use super::dice::Dice;
-use super::driver::{API, Names, REGISTRY, Resolution};
+use super::driver::{API, Deaf, Names, REGISTRY, Resolution};
 
 type Time = DateTime<Utc>;
 type Span = (Time, Time);
@@ -200,6 +200,31 @@ impl Faults {
             let (start, _) = window(dice, 1, 2);
             self.switches.push((start, Switch::Skew(Host::GithubApi, TimeDelta::seconds(*dice.pick(&[-90, 90])))));
         }
+    }
+
+    /// A resolver that does not answer, and connections that do not come about. Each question costs real time then.
+    pub(crate) fn draw_silence(&mut self, dice: &mut Dice, span: Span) {
+        let (from, to) = span;
+        for name in [REGISTRY, API] {
+            if dice.percent(15) {
+                let start = from + dice.span(TimeDelta::minutes(5), to - from);
+                let end = start + dice.span(TimeDelta::minutes(1), TimeDelta::minutes(8));
+                let how = *dice.pick(&[Resolution::Silence, Resolution::Deaf]);
+                self.switches.push((start, Switch::Resolve(name, how)));
+                self.switches.push((end, Switch::Resolve(name, Resolution::Here)));
+                self.windows.push((start, end + LONGEST_WAIT));
+            }
+        }
+    }
+
+    /// The listeners beside the hosts that somebody will look for in vain.
+    pub(crate) fn deaf(&self, world: &World) -> Vec<Deaf> {
+        let beside = [(REGISTRY, Host::Ghcr), (API, Host::GithubApi)];
+        let drawn = |name| {
+            let is = |switch: &Switch| matches!(switch, Switch::Resolve(of, Resolution::Deaf) if *of == name);
+            self.switches.iter().any(|(_, switch)| is(switch))
+        };
+        beside.into_iter().filter(|(name, _)| drawn(*name)).map(|(_, host)| Deaf::beside(world, host)).collect()
     }
 
     fn force(&mut self, world: &World, rule: FaultRule, lasting: TimeDelta) {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use simulator::{RegistryKind, Visibility};
 
-use super::actors::{Cast, Happening, PLAIN};
+use super::actors::{Cast, Happening, PLAIN, TLS};
 use super::dice::Dice;
 use super::driver::{Driver, config_text};
 use super::faults::{Faults, Switch};
@@ -38,7 +38,9 @@ pub(crate) async fn day(seed: u64, length: TimeDelta) -> Score {
     for _ in 0..4 {
         cast.add_plain(&plain);
     }
-    let faults = Faults::draw(&mut dice, &world, &cast, plain.host(), (began, end));
+    let mut faults = Faults::draw(&mut dice, &world, &cast, plain.host(), (began, end));
+    // By dice of its own, so that older seeds draw what they drew.
+    faults.draw_silence(&mut Dice::new(!seed), (began, end));
     let mut events = happenings(&mut dice, &cast, began, length);
     events.extend(faults.switches.iter().map(|(at, switch)| (*at, Event::Switch(switch.clone()))));
     events.sort_by_key(|(at, _)| *at);
@@ -46,10 +48,13 @@ pub(crate) async fn day(seed: u64, length: TimeDelta) -> Score {
     let canary = if dice.percent(40) { "    canary: acme/public\n" } else { "" };
     let other = format!(
         "{canary}  - host: {PLAIN}\n    issuer: none\n    endpoint: {}\n    plainHttp: true\n    \
-         allowPrivateAddresses: true\n    requestsPerSecond: 10000\n    canary: library/public\n",
-        world.url(plain.host())
+         allowPrivateAddresses: true\n    requestsPerSecond: 10000\n    canary: library/public\n  - host: {TLS}\n    \
+         issuer: none\n    endpoint: https://{}\n    allowPrivateAddresses: true\n",
+        world.url(plain.host()),
+        world.authority(plain.host()),
     );
     let config = config_text(&world, &other, &format!("probe: {{timeout: {TIMEOUT}}}\n"));
+    let _deaf = faults.deaf(&world);
     let mut driver = Driver::start(world, &config, &cast.manifests());
     let mut record = Record::default();
     let mut dirty = faults.windows.clone();

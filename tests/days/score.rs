@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pull_patrol::outlook::Snapshot;
 use pull_patrol::verdict::Status;
 
+use super::actors::TLS;
 use super::truth::{Claim, Fact};
 
 type Time = DateTime<Utc>;
@@ -99,6 +100,11 @@ pub(crate) fn score(record: &Record, facts: &[Fact], mut dirty: Vec<Span>, from:
         let judge = Judge { fact, shown, dirty: &dirty, from, to };
         judge.judge(&mut score);
     }
+    let of_tls: Vec<&Shown> =
+        record.rows.iter().filter(|((secret, _), _)| secret == TLS).flat_map(|(_, shown)| shown).collect();
+    let claimed = of_tls.iter().filter(|shown| shown.status != Status::Unverified);
+    score.wrong.extend(claimed.map(|shown| (shown.status, format!("{TLS} at {}, without a handshake", shown.from))));
+    assert!(!of_tls.is_empty(), "{TLS} is never shown");
     score
 }
 

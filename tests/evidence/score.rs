@@ -252,10 +252,10 @@ impl<'w> Score<'w> {
             }),
             Status::Expired if login.expires.is_none_or(|at| at > now + 6 * MINUTE) => Some(Miss::Expired),
             Status::Forbidden if !login.is_dead(now) => {
-                (!denied_since(login, lookback(3 * INTERVAL), now)).then_some(Miss::Forbidden)
+                (!denied_since(login, lookback(BOUND), now)).then_some(Miss::Forbidden)
             }
             Status::InsufficientScope if !login.is_dead(now) => {
-                let from = lookback(2 * ISSUER_INTERVAL);
+                let from = lookback(SCOPE_BOUND);
                 let lacked = login.scopeless.as_ref().is_some_and(|time| time.start <= now && from < time.end);
                 (!lacked).then_some(Miss::InsufficientScope)
             }

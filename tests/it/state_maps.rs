@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use pull_patrol::cluster::{ConfigMapError, ConfigMaps};
 use simulator::{Host, TokenHandle, TokenSpec, World};
 
 use crate::leaks::disguises;
@@ -60,6 +61,22 @@ impl Scene {
 
     async fn start(&self, kubeconfig: &Path) -> Program {
         Program::start(&self.config(), &["--kubeconfig", &kubeconfig.display().to_string()]).await
+    }
+
+    /// The config of another daemon, which looks at these namespaces alone.
+    fn config_for(&self, namespaces: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.config()).expect("readable");
+        let path = self.folder.path().join(format!("{namespaces}.yaml"));
+        std::fs::write(&path, text + &format!("scope: {{namespaces: [{namespaces}]}}\n")).expect("writable");
+        path
+    }
+
+    /// Apply manifests.
+    async fn apply(&self, text: &str) {
+        let path = self.folder.path().join("more.yaml");
+        std::fs::write(&path, text).expect("writable");
+        let apply = ["apply", "-f", &path.display().to_string()];
+        self.cluster.kubectl(&apply).await.expect_success("kubectl apply");
     }
 
     async fn maps(&self) -> Api<ConfigMap> {
@@ -119,14 +136,10 @@ async fn two_writers_of_one_config_map_merge() {
     // Both write on, each over what the other wrote.
     let version = async || scene.maps().await.get("kept").await.expect("there").metadata.resource_version;
     let mut versions = std::collections::BTreeSet::new();
-    let renewed = scene.folder.path().join("renewed.yaml");
     for round in 0..4 {
         let token = scene.world.add_token(TokenSpec::classic("dave"));
         let name = format!("new-{round}");
-        let text = pull_secret("a", &name, &docker_config("ghcr.io", "someone", token.secret()));
-        std::fs::write(&renewed, text).expect("writable");
-        let apply = ["apply", "-f", &renewed.display().to_string()];
-        scene.cluster.kubectl(&apply).await.expect_success("kubectl apply");
+        scene.apply(&pull_secret("a", &name, &docker_config("ghcr.io", "someone", token.secret()))).await;
         let valid = |text: &str| Exposed::of(text).status.get(&name).is_some_and(|status| status == "valid");
         tokio::join!(one.metrics_when(valid), other.metrics_when(valid));
         versions.insert(version().await);
@@ -145,6 +158,121 @@ async fn two_writers_of_one_config_map_merge() {
     let status = Exposed::of(&text).status;
     assert!((0..4).all(|round| status[&format!("new-{round}")] == "valid"), "{status:?}");
     daemon.stop().await;
+}
+
+/// Each proves what the other never asks, and neither may write over it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_writers_prove_of_different_secrets_is_kept_together() {
+    let scene = Scene::new().await;
+    scene.cluster.create_namespace("b").await;
+    let (good, bad) =
+        (scene.world.add_token(TokenSpec::classic("dave")), scene.world.add_token(TokenSpec::classic("erin")));
+    bad.revoke();
+    let secret =
+        |name: &str, token: &TokenHandle| pull_secret("b", name, &docker_config("ghcr.io", "else", token.secret()));
+    scene.apply(&(secret("good", &good) + &secret("bad", &bad))).await;
+    let elsewhere = |text: &str| {
+        let status = Exposed::of(text).status;
+        let is = |name: &str, wanted: &str| status.get(name).is_some_and(|found| found == wanted);
+        is("good", "valid") && is("bad", "rejected")
+    };
+    let kubeconfig = scene.cluster.kubeconfig().display().to_string();
+    let (one, other) = (scene.config_for("a"), scene.config_for("b"));
+    let arguments = ["--kubeconfig", kubeconfig.as_str()];
+    let (one, other) = tokio::join!(Program::start(&one, &arguments), Program::start(&other, &arguments));
+    let (here, there) = tokio::join!(one.metrics_when(settled), other.metrics_when(elsewhere));
+    assert!(!Exposed::of(&here).status.contains_key("good") && !Exposed::of(&there).status.contains_key("pull-0"));
+    one.kill().await;
+    other.kill().await;
+    let dead = || scene.world.count(|request| request.shows(&scene.dead) || request.shows(&bad));
+    let asked = dead();
+    let daemon = scene.start(scene.cluster.kubeconfig()).await;
+    let text = daemon.ready_metrics().await;
+    assert!(settled(&text) && elsewhere(&text), "{text}");
+    // Whoever works is asked again, and nobody else.
+    let living = || scene.world.count(|request| request.shows(&good));
+    let before = living();
+    while living() < before + 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(dead(), asked, "a dead login was asked again");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_restarts_over_a_config_map_ask_no_more_than_one_round() {
+    let scene = Scene::new().await;
+    let slow = std::fs::read_to_string(scene.config()).expect("readable");
+    let slow = slow.replace(SHORT, "interval: 10m, confirmationSpacing: 5m");
+    assert!(slow.contains("interval: 10m"));
+    std::fs::write(scene.config(), slow).expect("writable");
+    for restart in 0..10_u64 {
+        let daemon = scene.start(scene.cluster.kubeconfig()).await;
+        daemon.ready_metrics().await;
+        tokio::time::sleep(Duration::from_millis(60 * restart)).await;
+        daemon.kill().await;
+    }
+    for (n, token) in scene.tokens.iter().enumerate() {
+        let logins = scene.world.count(|request| request.asked(Host::Ghcr, "/token") && request.shows(token));
+        assert!(logins <= 1, "pull-{n} was asked {logins} times");
+        let issuer = scene.world.count(|request| request.asked(Host::GithubApi, "/rate_limit") && request.shows(token));
+        assert!(issuer <= 1, "GitHub was asked about pull-{n} {issuer} times");
+    }
+    let daemon = scene.start(scene.cluster.kubeconfig()).await;
+    assert!(scene.world.count(|request| request.asked(Host::Ghcr, "/token")) > 0, "nobody was ever asked");
+    daemon.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_state_is_kept_aside_in_its_config_map() {
+    let scene = Scene::new().await;
+    let daemon = scene.start(scene.cluster.kubeconfig()).await;
+    daemon.metrics_when(settled).await;
+    daemon.kill().await;
+    let damaged = scene.kept().await.replacen("\"verdict\":[false", "\"verdict\":[true", 1);
+    let patch = serde_json::json!({"data": {"state": damaged}});
+    let params = kube::api::PatchParams::default();
+    scene.maps().await.patch("kept", &params, &kube::api::Patch::Merge(&patch)).await.expect("patched");
+
+    let daemon = scene.start(scene.cluster.kubeconfig()).await;
+    let text = daemon.metrics_when(settled).await;
+    assert!(text.contains("pullpatrol_state_errors_total{reason=\"corrupt\"} 1"), "{text}");
+    let data = scene.maps().await.get("kept").await.expect("there").data.expect("data");
+    assert_eq!(data["refused"], damaged);
+    let log = daemon.stop().await;
+    assert!(log.contains("it is kept under the key `refused`"), "{log}");
+    // The next one begins where this one ended.
+    let daemon = scene.start(scene.cluster.kubeconfig()).await;
+    let text = daemon.ready_metrics().await;
+    assert!(settled(&text) && text.contains("pullpatrol_state_errors_total{reason=\"corrupt\"} 0"), "{text}");
+    daemon.stop().await;
+}
+
+/// What the longest texts take that a state is divided into, beside one that was refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_texts_fit_into_real_config_maps() {
+    let cluster = RealCluster::start().await;
+    cluster.create_namespace("patrol").await;
+    let open = async || ConfigMaps::new(cluster.client().await, "patrol", "kept");
+    let long = "\"".repeat(480 * 1024);
+    assert!(ConfigMaps::fits_aside(&long) && !ConfigMaps::fits_aside(&(long.clone() + "x")));
+    let mut maps = open().await;
+    for place in [0, 1] {
+        maps.write(place, &long, Some(&long)).await.expect("it fits");
+    }
+    let mut other = open().await;
+    for place in [0, 1] {
+        assert_eq!(other.read(place).await.expect("readable").as_deref(), Some(long.as_str()));
+    }
+    // What was set aside stays, and of two writers the second is told.
+    other.write(1, "short", None).await.expect("it fits");
+    let error = maps.write(1, "stale", None).await.expect_err("another one wrote it");
+    assert!(matches!(error, ConfigMapError::Conflict { .. }), "{error:?}");
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client().await, "patrol");
+    let data = api.get("kept-1").await.expect("there").data.expect("data");
+    assert_eq!((data["state"].as_str(), &data["refused"]), ("short", &long));
+    let error = maps.write(2, &long.repeat(3), None).await.expect_err("more than the API server takes");
+    assert!(matches!(error, ConfigMapError::TooLarge { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -187,6 +187,7 @@ async fn what_was_learned_is_refreshed_and_bridges_an_outage() {
     })
     .await;
     let (clock, hands) = Clock::moved_by_hand(NOW.parse().unwrap());
+    hands.advance(Duration::from_secs(1));
     let prober = Prober::new(Settings { clock, ..settings(PATIENT, Arc::new(SystemLookup)) });
     let registry = registry("r.example", &server.url("/"));
     let (name, password) = (user("u"), pass("letmein"));

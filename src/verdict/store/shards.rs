@@ -11,8 +11,9 @@ use super::{Change, Contents, Refused};
 use crate::plan::Identifier;
 use crate::verdict::memory::{Record, Stamp};
 
-/// Bytes of one text at most: an object of the Kubernetes API may hold 1 MiB of data, and what is around it counts too.
-pub(super) const MOST_BYTES: usize = 700 * 1024;
+/// Bytes of one text at most: an object of the Kubernetes API may hold 1 MiB of data, what is around it counts too, and one that
+/// was not taken over is kept beside its successor.
+pub(super) const MOST_BYTES: usize = 480 * 1024;
 /// Texts at most.
 pub(super) const MOST_TEXTS: usize = 64;
 /// A record of another writer that nobody renewed for so long belongs to nobody.

@@ -159,9 +159,9 @@ fn little_quota_makes_questions_about_its_owner_rare() {
     assert_eq!(case.ledger.issuer_stretch(&token(2)), Duration::from_secs(1_801), "until the reset");
     assert!(case.ledger.issuer_stretch(&token(1)) < Duration::from_secs(10), "another owner");
     // With more tokens each is asked less often.
-    case.issuer(0, 3, told("alice", 1000));
+    case.issuer(0, 3, told("alice", 3000));
     let two = case.ledger.issuer_stretch(&token(3));
-    case.issuer(0, 4, told("alice", 1000));
+    case.issuer(0, 4, told("alice", 3000));
     assert_eq!((two.as_secs(), case.ledger.issuer_stretch(&token(4)).as_secs()), (36, 54));
 }
 

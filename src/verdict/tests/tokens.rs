@@ -366,10 +366,10 @@ fn a_quota_is_shared_among_the_tokens_that_live() {
     let intervals = |case: &Case| case.ledger.issuer_intervals();
     case.issuer(0, 2, owned_by("alice"));
     assert!(intervals(&case).is_empty(), "no answer told a limit");
-    case.issuer(0, 1, told(1_000, 1_800));
+    case.issuer(0, 1, told(3_000, 1_800));
     assert_eq!(case.ledger.issuer_stretch(&token(1)).as_secs(), 36, "two tokens");
     case.issuer(0, 2, Disowned);
-    case.issuer(0, 1, told(1_000, 1_800));
+    case.issuer(0, 1, told(3_000, 1_800));
     assert_eq!(case.ledger.issuer_stretch(&token(1)).as_secs(), 18, "one");
     assert_eq!(intervals(&case)[API].as_secs(), 3_600);
     case.issuer(0, 1, told(0, 7_200));
