@@ -285,6 +285,12 @@ mod tests {
         assert_eq!(HostPattern::parse(pattern).expect("pattern").may_meet(glob), expected);
     }
 
+    #[test]
+    fn a_part_of_a_glob_that_stands_twice_must_be_there_twice() {
+        assert!(label_matches("*ab*ab*", "xabyabz") && label_matches("*ab*b", "abb"));
+        assert!(!label_matches("*ab*ab*", "xaby") && !label_matches("*ab*b", "ab") && !label_matches("*aab*b", "xaab"));
+    }
+
     proptest! {
         /// Two globs meet when a text that both match can be found; one of twice their length is enough for globs this short.
         #[test]

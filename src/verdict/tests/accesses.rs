@@ -395,3 +395,16 @@ fn usable_severity_and_the_worse_of_two_fit_each_status() {
     }
     assert_eq!(Status::Unverified.worse(Status::Forbidden), Status::Forbidden);
 }
+
+/// A repository that asks for the password says nothing of the others, at a registry that is open at its root.
+#[test]
+fn a_refusal_at_one_repository_of_an_open_registry_lets_no_other_accept_the_login() {
+    let mut case = Case::new();
+    case.plain(0, 1, LoginAnswer::NotChecked);
+    case.access(10, Some(1), PLAIN, AccessAnswer::LoginRefused);
+    let granted = evidence(20, AccessAnswer::Granted, Some(200));
+    case.ledger.record_access(Some(LoginId(1)), PLAIN, "org/open", &granted, moment(20));
+    assert_eq!(case.view(1).accepted, None);
+    case.access(30, Some(1), PLAIN, AccessAnswer::Granted);
+    assert_eq!(case.view(1).accepted, Some(true));
+}

@@ -352,3 +352,33 @@ fn a_grant_from_before_stands_again_once_the_scope_is_there() {
     case.issuer(730, 1, alive());
     assert_eq!(granted(&case), Some(true));
 }
+
+#[test]
+fn an_issuer_that_was_heard_just_before_the_first_denial_is_asked_why() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, LoginAnswer::Accepted);
+    case.issuer(0, 1, alive());
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    let advice = case.access(300, Some(1), GHCR, denied(DenialStage::Token));
+    assert!(advice.at_once.contains(&Ask::Issuer(token(1))), "{advice:?}");
+    // It was asked, and knew of nothing.
+    case.issuer(301, 1, alive());
+    let advice = case.access(361, Some(1), GHCR, denied(DenialStage::Token));
+    assert!(!advice.at_once.contains(&Ask::Issuer(token(1))), "{advice:?}");
+}
+
+#[test]
+fn a_reason_that_was_asked_for_before_the_last_denial_explains_all_of_them() {
+    let mut case = Case::new();
+    case.ghcr(0, 1, LoginAnswer::Accepted);
+    case.access(0, Some(1), GHCR, AccessAnswer::Granted);
+    for at in [100, 170] {
+        case.access(at, Some(1), GHCR, denied(DenialStage::Token));
+    }
+    // Asked between the two, answered after both.
+    let mut told = facts(Some(&["read:packages"]), Expiry::Never);
+    (told.sso_required, told.sso_demanded_by) = (true, vec!["org".to_owned()]);
+    let why = Evidence { took: Duration::from_secs(20), ..evidence(180, IssuerAnswer::Alive(told), Some(200)) };
+    let advice = case.ledger.record_issuer(&token(1), &why, moment(180));
+    assert!(advice.also.iter().any(|(ask, cadence)| matches!(ask, Ask::Access { .. }) && *cadence == Cadence::Confirm));
+}

@@ -511,3 +511,51 @@ fn what_an_issuer_disowned_for_long_counts_on_after_an_incident_of_it() {
     case.issuer(1_421, 1, IssuerAnswer::Disowned);
     assert_eq!(case.status(1), Status::Rejected);
 }
+
+/// Whether login 1 is proven dead, of three at a registry without an issuer, by refusals at these times; all are accepted at 0, and
+/// one of the others at those.
+fn is_proven(confirmations: u32, refused: &[u64], other: &[u64]) -> bool {
+    let mut case = Case { ledger: Ledger::new(Rules { confirmations, ..rules() }), now: 0 };
+    let mut times: Vec<(u64, u64)> = refused.iter().map(|at| (*at, 1)).chain(other.iter().map(|at| (*at, 2))).collect();
+    times.sort_unstable();
+    for login in 1..=3 {
+        case.plain(0, login, Accepted);
+    }
+    for (at, login) in times {
+        case.plain(at, login, if login == 1 { Refused } else { Accepted });
+    }
+    case.view(1).accepted == Some(false)
+}
+
+#[test]
+fn the_control_comes_before_each_of_the_last_two_refusals_however_many_it_takes() {
+    let hundreds = |count: u64| (1..=count).map(|n| 100 * n).collect::<Vec<_>>();
+    assert!(is_proven(2, &hundreds(2), &[150]), "of two the second alone");
+    assert!(!is_proven(2, &hundreds(2), &[50]));
+    assert!(is_proven(5, &hundreds(5), &[350, 450]));
+    assert!(!is_proven(5, &hundreds(5), &[350]) && !is_proven(5, &hundreds(5), &[450]));
+}
+
+#[test]
+fn a_refusal_too_soon_to_count_brings_no_control_of_its_own() {
+    assert!(!is_proven(3, &[100, 200, 205, 300], &[203]));
+    assert!(is_proven(3, &[100, 200, 205, 300], &[150, 203]));
+}
+
+#[test]
+fn a_canary_that_is_denied_is_no_control() {
+    let mut case = Case::new();
+    for login in 1..=3 {
+        case.plain(0, login, Accepted);
+    }
+    for at in [100, 200, 300] {
+        case.canary(at - 10, PLAIN, denied(DenialStage::Manifest));
+        case.plain(at, 1, Refused);
+    }
+    assert_ne!(case.view(1).accepted, Some(false));
+    for at in [400, 500] {
+        case.plain(at - 10, 2, Accepted);
+        case.plain(at, 1, Refused);
+    }
+    assert_eq!(case.view(1).accepted, Some(false));
+}

@@ -375,3 +375,31 @@ fn a_quota_is_shared_among_the_tokens_that_live() {
     case.issuer(0, 1, told(0, 7_200));
     assert_eq!(intervals(&case)[API].as_secs(), 7_201, "until the reset");
 }
+
+#[test]
+fn a_token_that_is_dead_or_was_just_disowned_is_no_control() {
+    let mut case = Case::new();
+    for n in 1..=2 {
+        case.issuer(0, n, alive());
+    }
+    case.issuer(100, 2, Disowned);
+    assert!(controls(&case.issuer(200, 1, Disowned)).is_empty(), "nobody lives who could be one");
+
+    let mut case = Case::new();
+    for n in 1..=5 {
+        case.ghcr(0, n, LoginAnswer::Accepted);
+        case.issuer(0, n, alive());
+    }
+    for at in [100, 200, 300] {
+        case.issuer(at - 10, 2, alive());
+        case.issuer(at, 1, Disowned);
+    }
+    assert!(case.ledger.token(&token(1)).disowned);
+    for n in 2..=5 {
+        case.issuer(4_000, n, Disowned);
+    }
+    assert!(case.incident(API));
+    // One control each spacing, of those that lived: the dead one was heard before all of them.
+    let asked = controls(&case.issuer(4_100, 5, Disowned));
+    assert!(asked.len() == 1 && asked != [1], "{asked:?}");
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{IssuerConfig, ProbeConfig};
+use crate::plan::schedule::entry::{Identity, State};
 use crate::plan::schedule::tests::{access, at, issuer, login, minutes, schedule};
 use crate::plan::schedule::{Remembered, Schedule};
 use crate::plan::{Ask, Cadence, LoginId, Moment, Wanted};
@@ -409,4 +410,157 @@ fn where_nobody_looks_at_the_password_a_check_confirms_what_a_check_refused() {
         schedule.unchecked(own, Cadence::Routine, at(now));
         assert_eq!(schedule.pop_due(at(now), 9).contains(check), goes, "at {now}");
     }
+}
+
+#[test]
+fn a_check_that_is_refused_doubts_its_login_before_anybody_revises_it() {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 3));
+    schedule.sync(&wanted, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(&wanted[0].ask));
+    schedule.answered(&wanted[0].ask, Cadence::Routine, at(0));
+    let flying = schedule.pop_due(at(0), 1);
+    schedule.refused(&flying[0], Cadence::Routine, at(0));
+    assert!(schedule.pop_due(at(0), 9).is_empty(), "two more wait for the login");
+}
+
+#[test]
+fn a_check_that_nobody_wants_any_more_holds_no_other_back() {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 2));
+    schedule.sync(&wanted, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    schedule.answered(&wanted[0].ask, Cadence::Routine, at(0));
+    let flying = schedule.pop_due(at(0), 1);
+    let left: Vec<Wanted> = wanted.into_iter().filter(|want| want.ask != flying[0]).collect();
+    schedule.sync(&left, &[], at(1));
+    schedule.refused(&flying[0], Cadence::Routine, at(1));
+    assert_eq!(schedule.pop_due(at(1), 9), std::slice::from_ref(&left[1].ask));
+}
+
+#[test]
+fn a_check_goes_in_place_of_a_login_only_where_it_confirms_a_refusal() {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 1));
+    let (own, check) = (&wanted[0].ask, &wanted[1].ask);
+    schedule.sync(&wanted, &[], at(30_000));
+    assert_eq!(schedule.pop_due(at(30_000), 9), std::slice::from_ref(own));
+    schedule.answered(own, Cadence::BackOff, at(30_000));
+    assert_eq!(schedule.pop_due(at(30_000), 9), std::slice::from_ref(check));
+    schedule.answered(check, Cadence::Routine, at(30_000));
+    // The login is asked for another reason, and proves nothing: its check was granted just now.
+    schedule.hasten(own, at(30_100));
+    assert_eq!(schedule.pop_due(at(30_100), 9), std::slice::from_ref(own));
+    schedule.answered(own, Cadence::BackOff, at(30_100));
+    assert!(schedule.pop_due(at(30_100), 9).is_empty());
+}
+
+/// A dead login with one check, asked again when that is due.
+fn dead_and_asked_again() -> (Schedule, Vec<Wanted>, Moment) {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 1));
+    schedule.sync(&wanted, &[], at(30_000));
+    assert_eq!(schedule.pop_due(at(30_000), 9), std::slice::from_ref(&wanted[0].ask));
+    schedule.refused(&wanted[0].ask, Cadence::Dead, at(30_000));
+    let later = at(30_000 + 24_000);
+    assert_eq!(schedule.pop_due(later, 9), std::slice::from_ref(&wanted[0].ask));
+    (schedule, wanted, later)
+}
+
+#[test]
+fn a_dead_login_that_an_incident_refuses_is_not_tried_by_a_check() {
+    let (mut schedule, wanted, now) = dead_and_asked_again();
+    schedule.refused(&wanted[0].ask, Cadence::BackOff, now);
+    assert!(schedule.pop_due(now, 9).is_empty());
+}
+
+#[test]
+fn a_dead_login_whose_owner_is_left_alone_is_not_tried_by_a_check() {
+    let (mut schedule, wanted, now) = dead_and_asked_again();
+    schedule.answered(&wanted[0].ask, Cadence::OwnerNotBefore(minutes(1)), now);
+    for later in [minutes(2), minutes(20)] {
+        let asked = schedule.pop_due(now.after(later), 9);
+        assert!(!asked.contains(&wanted[1].ask), "{asked:?}");
+        for ask in asked {
+            schedule.answered(&ask, Cadence::OwnerNotBefore(minutes(1)), now.after(later));
+        }
+    }
+    // But where the login's own exchange proves nothing, it is.
+    let (mut schedule, wanted, now) = dead_and_asked_again();
+    schedule.answered(&wanted[0].ask, Cadence::BackOff, now);
+    assert_eq!(schedule.pop_due(now, 9), std::slice::from_ref(&wanted[1].ask));
+}
+
+#[test]
+fn a_check_that_ends_while_another_is_to_go_waits_its_turn() {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 3));
+    let own = &wanted[0].ask;
+    schedule.sync(&wanted, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(own));
+    schedule.answered(own, Cadence::BackOff, at(0));
+    let flying = schedule.pop_due(at(0), 9);
+    assert_eq!(flying.len(), 1);
+    // Another exchange has its owner left alone for a while, and then it is the turn of another check.
+    schedule.revise(own, Cadence::OwnerNotBefore(minutes(10)), at(1));
+    schedule.answered(&flying[0], Cadence::BackOff, at(1));
+    let queued = |want: &&Wanted| {
+        let no = schedule.by_identity[&Identity::of(&want.ask)];
+        matches!(schedule.entries[&no].state, State::Queued(_))
+    };
+    let queued: Vec<&Ask> = wanted[1..].iter().filter(queued).map(|want| &want.ask).collect();
+    assert!(queued.len() == 1 && *queued[0] != flying[0], "{queued:?}");
+}
+
+#[test]
+fn of_checks_that_are_all_late_the_one_that_waits_for_longest_goes_first() {
+    let (mut schedule, wanted) = (schedule(), with_checks(1, 3));
+    let (own, checks) = (&wanted[0].ask, &wanted[1..]);
+    schedule.sync(&wanted, &[], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9), std::slice::from_ref(own));
+    schedule.answered(own, Cadence::Routine, at(0));
+    for now in [0, 200, 400] {
+        let asked = schedule.pop_due(at(now), 1);
+        schedule.answered(&asked[0], Cadence::Routine, at(now));
+    }
+    // The first by name becomes the last.
+    schedule.hasten(&checks[0].ask, at(410));
+    assert_eq!(schedule.pop_due(at(410), 9), std::slice::from_ref(&checks[0].ask));
+    schedule.answered(&checks[0].ask, Cadence::Routine, at(520));
+    schedule.revise(own, Cadence::Confirm, at(521));
+    assert_eq!(schedule.pop_due(at(5_000), 9), std::slice::from_ref(own));
+    schedule.answered(own, Cadence::Routine, at(5_000));
+    let mut order = Vec::new();
+    while let [ask, ..] = schedule.pop_due(at(5_000), 1).as_slice() {
+        order.push(ask.clone());
+        schedule.answered(ask, Cadence::Routine, at(5_000));
+    }
+    assert_eq!(order, [checks[1].ask.clone(), checks[2].ask.clone(), checks[0].ask.clone()]);
+}
+
+#[test]
+fn what_was_urgent_while_it_was_in_flight_is_not_late_when_it_ends() {
+    let mut schedule = schedule();
+    let own = [login(1, GHCR)];
+    schedule.sync(&own, &[LoginId(1)], at(0));
+    assert_eq!(schedule.pop_due(at(0), 9).len(), 1);
+    schedule.sync(&own, &[LoginId(1)], at(10));
+    schedule.done(&own[0].ask, Cadence::Routine, at(200));
+    assert_eq!(schedule.lag(at(200)), Duration::ZERO);
+    assert_eq!(schedule.pop_due(at(200), 9), [own[0].ask.clone()]);
+}
+
+#[test]
+fn a_check_in_flight_at_the_end_of_a_process_waits_for_its_doubted_login() {
+    let (mut former, wanted) = (schedule(), with_checks(1, 1));
+    let (own, check) = (&wanted[0].ask, &wanted[1].ask);
+    former.sync(&wanted, &[], at(0));
+    assert_eq!(former.pop_due(at(0), 9), std::slice::from_ref(own));
+    former.answered(own, Cadence::Routine, at(0));
+    assert_eq!(former.pop_due(at(0), 9), std::slice::from_ref(check));
+    former.revise(own, Cadence::Confirm, at(1));
+    let mut later = schedule();
+    later.recall(former.remembered(at(2)));
+    later.sync(&wanted, &[], at(2));
+    let mut asked = Vec::new();
+    while let [ask, ..] = later.pop_due(at(3_000), 1).as_slice() {
+        asked.push(ask.clone());
+        later.refused(ask, Cadence::Confirm, at(3_000));
+    }
+    assert_eq!(asked, std::slice::from_ref(own));
 }
