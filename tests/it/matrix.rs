@@ -29,4 +29,5 @@ fn no_day_shows_anything_false(#[case] seed: u64, #[case] hours: i64) {
     let (wrong, late, table) = (&score.wrong, &score.late, table(&score));
     assert!(wrong.is_empty() && late.is_empty(), "{wrong:#?}\n{late:#?}\n{table}");
     assert!(score.minutes.values().sum::<f64>() > 60.0, "{table}");
+    assert!(hours < 24 || score.deaths > 0, "in a whole day a token dies that can be seen: {table}");
 }

@@ -18,26 +18,15 @@ pub(super) enum Word {
 }
 
 impl Schedule {
-    /// An exchange has ended; `cadence` says when to ask again. A question that is not in flight is passed over.
-    ///
-    /// A cadence that follows from a refusal counts as one; [`Schedule::refused`] says so where the cadence does not. An
-    /// access that is to be confirmed was denied, which is no refusal of the login.
-    pub fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        let refused = match cadence {
-            Cadence::Confirm => !matches!(ask, Ask::Access { .. }),
-            cadence => cadence == Cadence::Dead,
-        };
-        self.end(ask, cadence, if refused { Word::Refused } else { Word::Taken }, now);
-    }
-
-    /// As [`Schedule::done`], when the login or token was refused: that counts against what its namespace may cause.
-    pub fn refused(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
-        self.end(ask, cadence, Word::Refused, now);
-    }
-
-    /// As [`Schedule::done`], when neither login nor token was refused.
+    /// An exchange has ended in which neither login nor token was refused; `cadence` says when to ask again. A question that is
+    /// not in flight is passed over.
     pub fn answered(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
         self.end(ask, cadence, Word::Taken, now);
+    }
+
+    /// As [`Schedule::answered`], when the login or token was refused: that counts against what its namespace may cause.
+    pub fn refused(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        self.end(ask, cadence, Word::Refused, now);
     }
 
     /// As [`Schedule::answered`], when nobody looked at the password: its exchanges may be refused as before.
@@ -110,6 +99,17 @@ impl Schedule {
             }
             self.judge(*login, cadence, Word::Refused, now);
         }
+    }
+
+    /// An exchange has ended, and its cadence says whether it was refused: an access that is to be confirmed was denied, which is
+    /// no refusal of the login.
+    #[cfg(test)]
+    pub(super) fn done(&mut self, ask: &Ask, cadence: Cadence, now: Moment) {
+        let refused = match cadence {
+            Cadence::Confirm => !matches!(ask, Ask::Access { .. }),
+            cadence => cadence == Cadence::Dead,
+        };
+        self.end(ask, cadence, if refused { Word::Refused } else { Word::Taken }, now);
     }
 
     /// Queue a question that was answered, or let it wait for its login; `again` is the latest moment for it.

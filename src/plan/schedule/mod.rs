@@ -50,7 +50,7 @@ pub struct Waiting {
 /// spread by a hash of the question.
 ///
 /// The loop that drives it: [`Schedule::sync`] when the wanted set changes, [`Schedule::pop_due`] while there are free
-/// slots, [`Schedule::done`] for each answer, and sleep until [`Schedule::next_due`].
+/// slots, [`Schedule::answered`] for each answer, and sleep until [`Schedule::next_due`].
 #[derive(Debug)]
 pub struct Schedule {
     timing: Timing,
@@ -135,7 +135,7 @@ impl Schedule {
         }
     }
 
-    /// Up to `limit` questions that are due, now in flight: hand each back with [`Schedule::done`]. Never two exchanges of
+    /// Up to `limit` questions that are due, now in flight: hand each back with [`Schedule::answered`]. Never two exchanges of
     /// one login at once; fair over hosts.
     pub fn pop_due(&mut self, now: Moment, limit: usize) -> Vec<Ask> {
         let now = self.inside(now);
