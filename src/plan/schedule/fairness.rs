@@ -458,3 +458,30 @@ proptest! {
         prop_assert!(most_in_a_minute(&refused) <= MOST_IN_A_MINUTE + 4, "{}", most_in_a_minute(&refused));
     }
 }
+
+#[test]
+fn among_several_registries_namespaces_of_one_share_what_it_may_hold() {
+    let (mut schedule, registries) = (schedule(), ["quay.io", "docker.io"]);
+    let others = registries.iter().zip(100..).map(|(host, no)| of("c", login(no, host)));
+    let alone: Vec<Wanted> = (0..40).map(|no| of("a", login(no, GHCR))).chain(others).collect();
+    let other = of("b", login(200, GHCR));
+    let both = [alone.clone(), vec![other.clone()]].concat();
+    schedule.sync(&alone, &[], at(0));
+    let popped = schedule.pop_due(at(0), 99);
+    let mine: Vec<&Ask> = popped.iter().filter(|ask| alone[..40].iter().any(|want| want.ask == **ask)).collect();
+    assert_eq!((popped.len(), mine.len()), (14, 12), "three quarters of all places are for one of several registries");
+    for want in &alone[40..] {
+        schedule.answered(&want.ask, Cadence::BackOff, at(0));
+    }
+    // Another namespace comes, and three quarters of those are the first one's.
+    for ask in &mine[..3] {
+        schedule.answered(ask, Cadence::BackOff, at(0));
+    }
+    schedule.sync(&both, &[], at(1));
+    assert_eq!(schedule.pop_due(at(1), 99), std::slice::from_ref(&other.ask));
+    assert!(schedule.next_due().is_none_or(|due| due > at(1)), "who is at its bound does not keep the loop spinning");
+    schedule.answered(&other.ask, Cadence::BackOff, at(1));
+    // It goes.
+    schedule.sync(&alone, &[], at(1));
+    assert_eq!(schedule.pop_due(at(1), 99).len(), 3);
+}
