@@ -107,8 +107,8 @@ impl Store {
         }
     }
 
-    /// Whether it is cheap enough to save before every question and every picture. Otherwise only refused logins wait, and
-    /// what is news.
+    /// Whether it is cheap enough to save before every question and every picture. Otherwise, once a process is
+    /// older than a minute, only refused logins wait, and what is news.
     pub(super) fn is_cheap(&self) -> bool {
         matches!(self, Self::File(_))
     }

@@ -58,6 +58,9 @@ pub(crate) enum Resolution {
 /// Where nobody takes connections.
 const DEAF: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
+/// More than the queue of its listener holds.
+const MOST_QUEUED: usize = 32;
+
 /// A listener that takes no connection: its queue is full of those that were opened here, and the kernel drops all others.
 pub(crate) struct Deaf {
     _listener: TcpListener,
@@ -73,7 +76,9 @@ impl Deaf {
         socket.bind(address).expect("a free port");
         let listener = socket.listen(1).expect("it listens");
         let open = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
-        Self { _listener: listener, _queue: std::iter::from_fn(open).collect() }
+        let queue: Vec<TcpStream> = std::iter::from_fn(open).take(MOST_QUEUED).collect();
+        assert!(queue.len() < MOST_QUEUED, "connections come about that nobody takes");
+        Self { _listener: listener, _queue: queue }
     }
 }
 

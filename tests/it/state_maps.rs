@@ -192,9 +192,7 @@ async fn what_two_writers_prove_of_different_secrets_is_kept_together() {
     // Whoever works is asked again, and nobody else.
     let living = || scene.world.count(|request| request.shows(&good));
     let before = living();
-    while living() < before + 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    daemon.metrics_when(|_| living() >= before + 2).await;
     assert_eq!(dead(), asked, "a dead login was asked again");
     daemon.stop().await;
 }
